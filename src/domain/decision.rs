@@ -1,0 +1,435 @@
+//! The answer: does this user have access to this resource at this instant, why, and until when does that hold.
+//!
+//! The answer for an instant is what a paywall would have said then, had every event that is taken into account reached it
+//! at the moment it took effect. Which events are taken into account is said by [`Question::as_of`]: those recorded by then.
+//! The two times are independent; see [`EffectiveAt`](super::time::EffectiveAt) and [`RecordedAt`].
+//!
+//! On a deny the reason is read from the grant whose access to the resource ended last; if none ever ended, from one that has
+//! begun and is withheld by a block or its parent.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use super::grant::How;
+use super::id::{GrantId, Position, ProductName, ResourceName, UserId};
+use super::rules::{Inclusion, Rules, union};
+use super::time::{End, Instant, RecordedAt};
+use super::window::{Phase, Segment, Window, windows};
+use crate::domain::event::Cause;
+
+/// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The user; every id linked to it is the same person.
+    pub user: UserId,
+    /// The resource.
+    pub resource: ResourceName,
+    /// The instant asked about: past, present or future.
+    pub at: Instant,
+    /// Judge by what was recorded up to here; `None`: by all that is recorded.
+    pub as_of: Option<RecordedAt>,
+}
+
+/// The answer to a [`Question`].
+///
+/// As JSON it is one flat object: `decision`, `user`, `resource`, `at`, `as_of`, `reason`, `window`, `grant`, `source`,
+/// `product`, `next_change_at`, `position`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What was asked.
+    pub question: Question,
+    /// Access or none, with the reason.
+    pub verdict: Verdict,
+    /// The access that allows; on a deny the one the reason was read from, if there is one.
+    pub access: Option<Access>,
+    /// The first instant after the one asked about at which the verdict flips between allow and deny, by what is known;
+    /// `None` if it never does.
+    pub next_change_at: Option<Instant>,
+    /// The last entry of the log that was taken into account.
+    pub position: Position,
+}
+
+/// Access or none. Match on it rather than on a boolean, and no reason is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is access.
+    Allow(AllowReason),
+    /// There is none.
+    Deny(DenyReason),
+}
+
+/// Why there is access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AllowReason {
+    /// Within what was paid or granted.
+    Active,
+    /// Beyond it, by grace.
+    Grace,
+}
+
+/// Why there is no access. Read from the grant whose access to the resource ended last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenyReason {
+    /// Another user holds the grant now.
+    Transferred,
+    /// It was revoked.
+    Revoked,
+    /// It was refunded.
+    Refunded,
+    /// It ended.
+    Ended,
+    /// It ran out after a cancellation.
+    Cancelled,
+    /// It ran out.
+    Lapsed,
+    /// A block stands.
+    Suspended,
+    /// What the grant gives does not include the resource: a switch, or a change of the catalog.
+    NotIncluded,
+    /// The grant's parent gives no access.
+    ParentEnded,
+    /// Access begins later.
+    NotYet,
+    /// The user is known but never had access to the resource.
+    NeverGranted,
+    /// Nothing names the user.
+    UnknownUser,
+}
+
+/// The access a decision was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The grant.
+    pub grant: GrantId,
+    /// What it gives.
+    pub product: ProductName,
+    /// The window; none if blocks or the parent never let one open.
+    pub window: Option<(Instant, End)>,
+}
+
+impl Verdict {
+    /// Whether there is access.
+    pub fn is_allowed(self) -> bool {
+        match self {
+            Self::Allow(_) => true,
+            Self::Deny(_) => false,
+        }
+    }
+
+    /// `allow` or `deny`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny(_) => "deny",
+        }
+    }
+
+    /// The stored and shown name of the reason.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Allow(AllowReason::Active) => "active",
+            Self::Allow(AllowReason::Grace) => "grace",
+            Self::Deny(reason) => reason.name(),
+        }
+    }
+}
+
+impl DenyReason {
+    /// The shown name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transferred => "transferred",
+            Self::Revoked => "revoked",
+            Self::Refunded => "refunded",
+            Self::Ended => "ended",
+            Self::Cancelled => "cancelled",
+            Self::Lapsed => "lapsed",
+            Self::Suspended => "suspended",
+            Self::NotIncluded => "not_included",
+            Self::ParentEnded => "parent_ended",
+            Self::NotYet => "not_yet",
+            Self::NeverGranted => "never_granted",
+            Self::UnknownUser => "unknown_user",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.name(), self.reason())
+    }
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Bounds {
+            start: Instant,
+            end: End,
+        }
+        let access = self.access.as_ref();
+        let window = access.and_then(|access| access.window);
+        let mut out = serializer.serialize_struct("Decision", 12)?;
+        out.serialize_field("decision", self.verdict.name())?;
+        out.serialize_field("user", &self.question.user)?;
+        out.serialize_field("resource", &self.question.resource)?;
+        out.serialize_field("at", &self.question.at)?;
+        out.serialize_field("as_of", &self.question.as_of)?;
+        out.serialize_field("reason", self.verdict.reason())?;
+        out.serialize_field("window", &window.map(|(start, end)| Bounds { start, end }))?;
+        out.serialize_field("grant", &access.map(|access| &access.grant.key))?;
+        out.serialize_field("source", &access.map(|access| &access.grant.source))?;
+        out.serialize_field("product", &access.map(|access| &access.product))?;
+        out.serialize_field("next_change_at", &self.next_change_at)?;
+        out.serialize_field("position", &self.position)?;
+        out.end()
+    }
+}
+
+/// All that is known of the person a question is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The id asked for and every id linked to it.
+    pub ids: BTreeSet<UserId>,
+    /// Whether any event names one of them.
+    pub is_named: bool,
+    /// Every grant that one of them may ever have held, with its segments; sorted by grant.
+    pub grants: Vec<(GrantId, Vec<Segment>)>,
+    /// The last entry of the log that was taken into account.
+    pub position: Position,
+}
+
+/// Answers a question from all that is known of the person, under the rules known then.
+pub fn decide(question: &Question, person: &Person, rules: &Rules) -> Decision {
+    let view = View::new(question, person, rules);
+    let (verdict, access) = view.allow().unwrap_or_else(|| view.deny());
+    Decision {
+        question: question.clone(),
+        verdict,
+        access,
+        next_change_at: view.next_change_at(),
+        position: person.position,
+    }
+}
+
+/// The access of one person to one resource, over all time.
+struct View<'a> {
+    at: Instant,
+    person: &'a Person,
+    inclusions: BTreeMap<&'a ProductName, Inclusion>,
+    /// Sorted by grant, then time.
+    stretches: Vec<Stretch<'a>>,
+}
+
+/// A stretch of time in which a window includes the resource.
+struct Stretch<'a> {
+    start: Instant,
+    end: End,
+    window: Window,
+    grant: &'a GrantId,
+    segments: &'a [Segment],
+}
+
+impl Stretch<'_> {
+    fn covers(&self, at: Instant) -> bool {
+        self.start <= at && self.end.is_after(at)
+    }
+
+    fn access(&self) -> Access {
+        Access {
+            grant: self.grant.clone(),
+            product: self.window.product.clone(),
+            window: Some((self.window.start, self.window.end)),
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    fn new(question: &Question, person: &'a Person, rules: &Rules) -> Self {
+        let mut inclusions = BTreeMap::new();
+        for (_, segments) in &person.grants {
+            for segment in segments {
+                if let Phase::Live(live) = &segment.phase {
+                    inclusions
+                        .entry(&live.product)
+                        .or_insert_with(|| rules.inclusion(&live.product, &question.resource));
+                }
+            }
+        }
+        let mut stretches = Vec::new();
+        for (grant, segments) in &person.grants {
+            for window in windows(segments) {
+                let Some(inclusion) = inclusions.get(&window.product) else {
+                    continue;
+                };
+                if !person.ids.contains(&window.user) {
+                    continue;
+                }
+                for (start, end) in inclusion.within(window.start, window.end) {
+                    stretches.push(Stretch {
+                        start,
+                        end,
+                        window: window.clone(),
+                        grant,
+                        segments,
+                    });
+                }
+            }
+        }
+        Self {
+            at: question.at,
+            person,
+            inclusions,
+            stretches,
+        }
+    }
+
+    /// Active before grace, then the window that ends last, then the smallest source and grant key.
+    fn allow(&self) -> Option<(Verdict, Option<Access>)> {
+        let covering = self
+            .stretches
+            .iter()
+            .filter(|stretch| stretch.covers(self.at));
+        let (reason, best) = covering
+            .map(|stretch| (self.allow_reason(stretch), stretch))
+            .min_by_key(|(reason, stretch)| {
+                (*reason, Reverse(stretch.window.end), stretch.grant)
+            })?;
+        Some((Verdict::Allow(reason), Some(best.access())))
+    }
+
+    fn allow_reason(&self, stretch: &Stretch<'_>) -> AllowReason {
+        let Some(Phase::Live(live)) = segment_at(stretch.segments, self.at).map(|it| &it.phase)
+        else {
+            return AllowReason::Active;
+        };
+        if live.paid_until.is_after(self.at) {
+            AllowReason::Active
+        } else {
+            AllowReason::Grace
+        }
+    }
+
+    fn deny(&self) -> (Verdict, Option<Access>) {
+        if let Some(ended) = self.ended_last() {
+            let reason = self.deny_reason(ended.segments);
+            let reason = reason.unwrap_or(DenyReason::NotYet);
+            return (Verdict::Deny(reason), Some(ended.access()));
+        }
+        if let Some((reason, access)) = self.withheld() {
+            return (Verdict::Deny(reason), Some(access));
+        }
+        let reason = if self.stretches.iter().any(|stretch| stretch.start > self.at) {
+            DenyReason::NotYet
+        } else if self.person.is_named {
+            DenyReason::NeverGranted
+        } else {
+            DenyReason::UnknownUser
+        };
+        (Verdict::Deny(reason), None)
+    }
+
+    /// The access that ended last at or before the instant; ties: the smallest source and grant key.
+    fn ended_last(&self) -> Option<&Stretch<'a>> {
+        self.stretches
+            .iter()
+            .filter(|stretch| !stretch.end.is_after(self.at))
+            .min_by_key(|stretch| (Reverse(stretch.end), stretch.grant))
+    }
+
+    /// A grant begun by the instant that would include the resource but for a block or its parent.
+    fn withheld(&self) -> Option<(DenyReason, Access)> {
+        let mut best: Option<(End, &GrantId, &[Segment], &ProductName)> = None;
+        for (grant, segments) in &self.person.grants {
+            for (live, start, end) in segments.iter().filter_map(Segment::term) {
+                if !self.person.ids.contains(&live.user) {
+                    continue;
+                }
+                let parts = self.inclusions.get(&live.product);
+                for (from, to) in parts.into_iter().flat_map(|it| it.within(start, end)) {
+                    let ended = to.min(End::At(self.at));
+                    // Grants come in their order, so of equal ones the first is kept.
+                    if from <= self.at && best.as_ref().is_none_or(|(last, ..)| *last < ended) {
+                        best = Some((ended, grant, segments, &live.product));
+                    }
+                }
+            }
+        }
+        let (_, grant, segments, product) = best?;
+        let access = Access {
+            grant: grant.clone(),
+            product: product.clone(),
+            window: None,
+        };
+        Some((self.deny_reason(segments)?, access))
+    }
+
+    /// The first reason that holds of the grant at the instant; none if it merely begins later.
+    fn deny_reason(&self, segments: &[Segment]) -> Option<DenyReason> {
+        let segment = segment_at(segments, self.at)?;
+        if segment
+            .holder()
+            .is_some_and(|holder| !self.person.ids.contains(holder))
+        {
+            return Some(DenyReason::Transferred);
+        }
+        match &segment.phase {
+            Phase::Over { how, .. } => Some(match how {
+                How::Revoked => DenyReason::Revoked,
+                How::Ended(Cause::Refunded) => DenyReason::Refunded,
+                How::Ended(
+                    Cause::Expired
+                    | Cause::Cancelled
+                    | Cause::RenewalFailed
+                    | Cause::UserRemoved
+                    | Cause::Unspecified,
+                ) => DenyReason::Ended,
+            }),
+            Phase::Live(live) if !live.end.is_after(self.at) => Some(if live.cancelled {
+                DenyReason::Cancelled
+            } else {
+                DenyReason::Lapsed
+            }),
+            Phase::Live(live) if live.suspended => Some(DenyReason::Suspended),
+            Phase::Live(live) => {
+                let inclusion = self.inclusions.get(&live.product);
+                if !inclusion.is_some_and(|inclusion| inclusion.covers(self.at)) {
+                    Some(DenyReason::NotIncluded)
+                } else if live.parent_ended {
+                    Some(DenyReason::ParentEnded)
+                } else {
+                    None
+                }
+            }
+        }
+    }
+
+    /// The end of the access that covers the instant, or the start of the next one. Access that goes on from one window to
+    /// another does not flip.
+    fn next_change_at(&self) -> Option<Instant> {
+        let mut intervals: Vec<(Instant, End)> = self
+            .stretches
+            .iter()
+            .map(|stretch| (stretch.start, stretch.end))
+            .collect();
+        intervals.sort_unstable();
+        let next = union(intervals)
+            .into_iter()
+            .find(|(_, end)| end.is_after(self.at))?;
+        match next {
+            (start, _) if start > self.at => Some(start),
+            (_, end) => end.instant(),
+        }
+    }
+}
+
+/// The segment that holds `at`.
+fn segment_at(segments: &[Segment], at: Instant) -> Option<&Segment> {
+    let begun = segments.partition_point(|segment| segment.from <= at);
+    let last = segments.get(begun.checked_sub(1)?)?;
+    last.to.is_after(at).then_some(last)
+}

@@ -1,0 +1,243 @@
+//! The names things go by. Each kind is a type of its own, so that a user cannot be passed for a product.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest id, in bytes of UTF-8.
+pub const LONGEST_ID: usize = 256;
+
+/// Why a text is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// No bytes at all.
+    #[error("an id has at least one byte")]
+    Empty,
+    /// More than [`LONGEST_ID`] bytes.
+    #[error("an id has at most 256 bytes")]
+    TooLong,
+    /// A control character, as NUL, a tab or a line break.
+    #[error("an id has no control characters")]
+    ControlCharacter,
+}
+
+/// Checks an id and brings a GUID (8-4-4-4-12 hex digits) to lower case; anything else stays as it is.
+fn checked(text: &str) -> Result<Arc<str>, IdError> {
+    if text.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if text.len() > LONGEST_ID {
+        return Err(IdError::TooLong);
+    }
+    if text.chars().any(char::is_control) {
+        return Err(IdError::ControlCharacter);
+    }
+    if is_guid(text) {
+        return Ok(text.to_ascii_lowercase().into());
+    }
+    Ok(text.into())
+}
+
+fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+macro_rules! id {
+    ($(#[$meaning:meta])* $name:ident) => {
+        $(#[$meaning])*
+        ///
+        /// 1 to 256 bytes of UTF-8 without control characters, compared byte for byte; only a GUID is brought to lower
+        /// case. Cloning is cheap.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the text and takes it as the id.
+            ///
+            /// # Errors
+            /// [`IdError`] if it is empty, too long or holds a control character.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                checked(text).map(Self)
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, out)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id!(
+    /// A configured origin of deliveries, as `news_shop`; the built-in `staff` among them.
+    SourceName
+);
+id!(
+    /// The key of one purchase, subscription, gift or licence within its source.
+    GrantKey
+);
+id!(
+    /// Who holds access. The ids of all sources share one space; a source may prefix its own.
+    UserId
+);
+id!(
+    /// What the provider sold.
+    ProductName
+);
+id!(
+    /// What the paywall protects. A product includes its own name as a resource.
+    ResourceName
+);
+id!(
+    /// The name of a block: who suspended.
+    BlockName
+);
+id!(
+    /// The name of a paid period, as an invoice id, so that one invoice buys one period however often it is announced.
+    PeriodName
+);
+
+impl SourceName {
+    /// The built-in source of statements made by hand.
+    pub const STAFF: &'static str = "staff";
+
+    /// Whether this is the built-in source of statements made by hand.
+    pub fn is_staff(&self) -> bool {
+        self.as_str() == Self::STAFF
+    }
+}
+
+impl From<&SourceName> for BlockName {
+    /// The block a source sets when it names none is called after the source.
+    fn from(source: &SourceName) -> Self {
+        Self(source.0.clone())
+    }
+}
+
+impl From<&ProductName> for ResourceName {
+    /// A product's own name is a resource it includes.
+    fn from(product: &ProductName) -> Self {
+        Self(product.0.clone())
+    }
+}
+
+/// What makes a delivery the same delivery within its source: the second one of that key is a duplicate.
+///
+/// Any text without control characters, at most 1,024 bytes: for CloudEvents the event's `source`, a space and its `id`;
+/// for systems without event ids a digest.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DedupeKey(Arc<str>);
+
+impl DedupeKey {
+    /// Checks the text and takes it as the key.
+    ///
+    /// # Errors
+    /// [`IdError`] if it is empty, too long or holds a control character.
+    pub fn new(text: &str) -> Result<Self, IdError> {
+        if text.is_empty() {
+            return Err(IdError::Empty);
+        }
+        if text.len() > 4 * LONGEST_ID {
+            return Err(IdError::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(IdError::ControlCharacter);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The key of something that is only known by its bytes: their digest in lower-case hex.
+    pub fn of_digest(digest: &[u8]) -> Self {
+        let mut text = String::with_capacity(digest.len() * 2);
+        for byte in digest {
+            for nibble in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+        }
+        Self(text.into())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DedupeKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for DedupeKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, out)
+    }
+}
+
+/// One grant: the key of its source's own, and the source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GrantId {
+    /// The source the grant belongs to.
+    pub source: SourceName,
+    /// Its key there.
+    pub key: GrantKey,
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {}", self.key, self.source)
+    }
+}
+
+/// The place of an entry in the log, from 1. Zero stands for the empty log.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}

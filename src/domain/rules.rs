@@ -1,0 +1,222 @@
+//! The rules: what products include, and how each source wants its doubtful cases settled. A versioned value, recorded in
+//! the log, so that an answer about the past is judged by the rules known then.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{ProductName, ResourceName, SourceName};
+use super::time::{End, Instant, Length, Period};
+
+/// Sources and products by name.
+///
+/// ```
+/// use tenure::Rules;
+/// let rules: Rules = serde_json::from_str(r#"{"products": {"pro": {"includes": ["archive", "news/*"]}}}"#)?;
+/// let included = rules.inclusion(&"pro".parse()?, &"news/today".parse()?);
+/// assert!(included.covers("2026-01-01T00:00:00Z".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rules {
+    /// The configured sources.
+    pub sources: BTreeMap<SourceName, SourceRules>,
+    /// The products that include more than their own name, or have a period.
+    pub products: BTreeMap<ProductName, ProductRules>,
+}
+
+/// What holds for one source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceRules {
+    /// The kind of system that speaks.
+    pub provider: String,
+    /// The tenant the deliveries must name; any, if absent.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Put before every user id of this source.
+    #[serde(default)]
+    pub user_prefix: String,
+    /// How doubtful cases are settled.
+    #[serde(default)]
+    pub policy: Policy,
+}
+
+/// How a source wants doubtful cases settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// What a refund does to access.
+    pub refund: RefundPolicy,
+    /// How long access goes on after a paid period whose renewal failed; none if absent.
+    pub payment_failed_grace: Option<Length>,
+    /// How late a renewal without a stated end may come and still continue the paid period.
+    pub renewal_leeway: Length,
+    /// How long access goes on after each paid period of a renewing grant, for the payment's message to arrive.
+    pub renewal_access: Length,
+    /// What a missing end means where the system should have stated one.
+    pub absent_expires: AbsentExpires,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            refund: RefundPolicy::Revoke,
+            payment_failed_grace: None,
+            renewal_leeway: Length::days(3),
+            renewal_access: Length::ZERO,
+            absent_expires: AbsentExpires::Quarantine,
+        }
+    }
+}
+
+/// What a refund does to access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundPolicy {
+    /// The refunded period gives no access.
+    Revoke,
+    /// Nothing: partial refunds cannot be told from whole ones.
+    Ignore,
+}
+
+/// What a missing end means where the system should have stated one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbsentExpires {
+    /// The delivery is parked until a person has looked.
+    Quarantine,
+    /// Access without an end.
+    Unlimited,
+}
+
+/// What holds for one product.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProductRules {
+    /// The resources included besides the product's own name. Not transitive.
+    pub includes: Vec<Include>,
+    /// The period of its subscriptions, for systems that state no end.
+    pub period: Option<Period>,
+}
+
+/// A resource, or all that begin alike, included from an instant and until another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "IncludeForm")]
+pub struct Include {
+    /// An exact resource name, or a prefix followed by `*`: `news/*` is everything that begins with `news/`.
+    pub name: ResourceName,
+    /// From when on; always, if absent.
+    pub from: Option<Instant>,
+    /// Until when; for ever, if absent.
+    pub until: Option<Instant>,
+}
+
+impl Include {
+    fn matches(&self, resource: &ResourceName) -> bool {
+        match self.name.as_str().strip_suffix('*') {
+            Some(prefix) => resource.as_str().starts_with(prefix),
+            None => self.name == *resource,
+        }
+    }
+}
+
+/// A bare name is an include without dates.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IncludeForm {
+    Name(ResourceName),
+    Dated(DatedInclude),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatedInclude {
+    name: ResourceName,
+    #[serde(default)]
+    from: Option<Instant>,
+    #[serde(default)]
+    until: Option<Instant>,
+}
+
+impl From<IncludeForm> for Include {
+    fn from(form: IncludeForm) -> Self {
+        match form {
+            IncludeForm::Name(name) => Self {
+                name,
+                from: None,
+                until: None,
+            },
+            IncludeForm::Dated(DatedInclude { name, from, until }) => Self { name, from, until },
+        }
+    }
+}
+
+/// When a product includes a resource: sorted, disjoint, half-open intervals that do not touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inclusion(Vec<(Instant, End)>);
+
+impl Inclusion {
+    /// Whether `at` lies in one of the intervals.
+    pub fn covers(&self, at: Instant) -> bool {
+        self.0
+            .iter()
+            .any(|(start, end)| *start <= at && end.is_after(at))
+    }
+
+    /// The parts of `[start, end)` in which the product includes the resource, in order.
+    pub fn within(&self, start: Instant, end: End) -> impl Iterator<Item = (Instant, End)> + '_ {
+        self.0.iter().filter_map(move |(from, until)| {
+            let part = (start.max(*from), end.min(*until));
+            part.1.is_after(part.0).then_some(part)
+        })
+    }
+}
+
+impl Rules {
+    /// When `product` includes `resource`. Its own name it always includes.
+    pub fn inclusion(&self, product: &ProductName, resource: &ResourceName) -> Inclusion {
+        if product.as_str() == resource.as_str() {
+            return Inclusion(vec![(Instant::FIRST, End::Never)]);
+        }
+        let includes = self.products.get(product).map(|rules| &rules.includes);
+        let mut intervals: Vec<(Instant, End)> = includes
+            .into_iter()
+            .flatten()
+            .filter(|include| include.matches(resource))
+            .map(|include| {
+                let start = include.from.unwrap_or(Instant::FIRST);
+                (start, include.until.map_or(End::Never, End::At))
+            })
+            .filter(|(start, end)| end.is_after(*start))
+            .collect();
+        intervals.sort_unstable();
+        Inclusion(union(intervals))
+    }
+
+    /// The period of a product's subscriptions.
+    pub fn period(&self, product: &ProductName) -> Option<Period> {
+        self.products.get(product)?.period
+    }
+
+    /// How a source wants doubtful cases settled; an unknown one as by default.
+    pub fn policy(&self, source: &SourceName) -> Policy {
+        self.sources
+            .get(source)
+            .map(|rules| rules.policy.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// Joins intervals, sorted by start, that overlap or touch.
+pub(crate) fn union(sorted: Vec<(Instant, End)>) -> Vec<(Instant, End)> {
+    let mut joined: Vec<(Instant, End)> = Vec::with_capacity(sorted.len());
+    for (start, end) in sorted {
+        match joined.last_mut() {
+            Some((_, last)) if *last >= End::At(start) => *last = end.max(*last),
+            Some(_) | None => joined.push((start, end)),
+        }
+    }
+    joined
+}
