@@ -1,0 +1,510 @@
+//! Where the log and what follows from it are kept.
+//!
+//! A store holds three kinds of things. The **log**: entries, immutable and hash-chained, each with the events it recorded.
+//! The **projection**: states, segments, windows and anomalies of grants, which can be dropped and built again from the
+//! log. And **bookkeeping**: how often a delivery was repeated, what became of parked ones, how far a file was read.
+//!
+//! # Contract
+//!
+//! Every store passes the same suite, `tests/store_contract.rs`:
+//!
+//! - A write is a transaction: all of it or nothing. When [`Store::write`] has returned `Ok`, it is durable, and every read
+//!   that begins later, by any handle, sees it.
+//! - Positions count up from 1 without gaps and are never reused, also after a failed transaction.
+//! - The caller gives recorded times that strictly increase; an entry that does not follow the last one is refused with
+//!   [`StoreError::OutOfOrder`].
+//! - At most one applied or ignored entry holds a (source, dedupe key); a second one is refused with
+//!   [`StoreError::KeyHeld`].
+//! - Entries and events are never changed or removed.
+//! - A read sees one state of the store from its beginning to its end, whatever is written meanwhile.
+//! - Results are in the order each method states, never in that of a hash table.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::delivery::{Outcome, Reason};
+use crate::domain::event::{Event, RecordedEvent};
+use crate::domain::grant::{Anomaly, State};
+use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
+use crate::domain::rules::Rules;
+use crate::domain::time::{Instant, RecordedAt};
+use crate::domain::window::{Segment, Window};
+
+mod append;
+pub mod chain;
+mod memory;
+mod sqlite;
+
+pub use chain::Hash;
+pub use memory::{MemoryReader, MemoryStore};
+pub use sqlite::{SqliteReader, SqliteStore, SqliteStoreOptions};
+
+/// Why a store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file or device failed, or another process held the database for too long. What was being written may or may not
+    /// be there: send it again, its key makes that harmless.
+    #[error("the database could not be used: {0}")]
+    Unavailable(String),
+    /// There is no space left. Nothing acknowledged is lost; it goes on when there is space.
+    #[error("the database is full: {0}")]
+    Full(String),
+    /// The file is not a database of Tenure.
+    #[error("not a database of tenure: {0}")]
+    Foreign(String),
+    /// The file was written by a newer Tenure.
+    #[error(
+        "the database has schema {found}, this program knows up to {known}: use a newer tenure"
+    )]
+    Newer {
+        /// The file's schema version.
+        found: i64,
+        /// The newest one this program knows.
+        known: i64,
+    },
+    /// The file is damaged, or holds what Tenure never writes.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+    /// There is no such file.
+    #[error("no such database: `{0}`")]
+    Missing(String),
+    /// An entry's recorded time is not after the last one's.
+    #[error("the entry's recorded time is not after that of the last entry")]
+    OutOfOrder,
+    /// Another entry of that source holds the dedupe key.
+    #[error("another entry holds the dedupe key")]
+    KeyHeld,
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anything being repaired.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Full(_) => true,
+            Self::Foreign(_)
+            | Self::Newer { .. }
+            | Self::Corrupt(_)
+            | Self::Missing(_)
+            | Self::OutOfOrder
+            | Self::KeyHeld => false,
+        }
+    }
+}
+
+/// A place that keeps the log and its projection, for one writer.
+pub trait Store: Send {
+    /// The kind of handle that only reads.
+    type Reader: StoreReader;
+
+    /// A handle that only reads, for another thread, say, while this one writes.
+    ///
+    /// # Errors
+    /// If the store cannot be opened once more.
+    fn reader(&self) -> Result<Self::Reader, StoreError>;
+
+    /// Runs `work` in one transaction: durable if it returns `Ok`, undone if it returns `Err`.
+    ///
+    /// # Errors
+    /// What `work` returns, or a failure to begin or to commit. After a failed commit it is unknown whether the work is
+    /// there.
+    fn write<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Transaction) -> Result<T, E>,
+    ) -> Result<T, E>;
+}
+
+/// A handle that only reads.
+pub trait StoreReader: Send {
+    /// Runs `work` on one unchanging state of the store, at least as new as the last write acknowledged before the call.
+    ///
+    /// # Errors
+    /// What `work` returns, or a failure to begin.
+    fn read<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&dyn Snapshot) -> Result<T, E>,
+    ) -> Result<T, E>;
+}
+
+/// One unchanging state of a store. Every method fails only with [`StoreError`]s of the device or of damage.
+#[allow(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait Snapshot {
+    /// The end of the log.
+    fn head(&self) -> Result<Head, StoreError>;
+    /// The position of the last entry recorded at or before `known_at`; zero if there is none.
+    fn position_at(&self, known_at: RecordedAt) -> Result<Position, StoreError>;
+    /// The entry at a position.
+    fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError>;
+    /// Up to `limit` entries after a position, ascending.
+    fn entries_after(&self, after: Position, limit: usize) -> Result<Vec<Entry>, StoreError>;
+    /// Up to `limit` entries that fit the filter and lie before `before` (`None`: from the end), newest first.
+    fn entries_before(
+        &self,
+        before: Option<Position>,
+        filter: &EntryFilter,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+    /// The events an entry recorded, by index.
+    fn events_of(&self, position: Position) -> Result<Vec<RecordedEvent>, StoreError>;
+
+    /// The entry that holds a key: the applied or ignored one.
+    fn key_holder(
+        &self,
+        source: &SourceName,
+        key: &DedupeKey,
+    ) -> Result<Option<Position>, StoreError>;
+    /// The parked deliveries of that source and key, whatever became of them, ascending.
+    fn parked_with_key(
+        &self,
+        source: &SourceName,
+        key: &DedupeKey,
+    ) -> Result<Vec<Parked>, StoreError>;
+    /// The key of the latest packet of a grant, where the source numbers packets by arrival, and the digest of its text.
+    fn latest_packet(
+        &self,
+        source: &SourceName,
+        grant: &GrantKey,
+    ) -> Result<Option<Packet>, StoreError>;
+
+    /// Every event that names the grant, in the order it was recorded.
+    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// Every statement about all grants of a user in a source, in the order it was recorded.
+    fn user_events(
+        &self,
+        source: &SourceName,
+        user: &UserId,
+    ) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// Every grant some event of which names the user, sorted. Withdrawn events count.
+    fn grants_naming(&self, user: &UserId) -> Result<Vec<GrantId>, StoreError>;
+    /// Every grant some event of which names `parent` as its parent, sorted.
+    fn children(&self, parent: &GrantId) -> Result<Vec<GrantId>, StoreError>;
+    /// The grants that events name, sorted, after `after`, at most `limit`.
+    fn grants_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<GrantId>, StoreError>;
+    /// Every link that names the id, in the order it was recorded.
+    fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError>;
+    /// Whether an event recorded by `known_at` (`None`: by now) and not withdrawn by then names the id.
+    fn is_named(&self, user: &UserId, known_at: Option<RecordedAt>) -> Result<bool, StoreError>;
+    /// The rules that were ever in force, ascending.
+    fn rules(&self) -> Result<Vec<RecordedRules>, StoreError>;
+
+    /// What follows from the events of a grant; `None` if nothing does.
+    fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError>;
+    /// The segments of every grant that names the user, as [`Snapshot::grants_naming`], sorted by grant; a grant without
+    /// segments is left out.
+    fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError>;
+    /// The windows of exactly that user, with their grants, sorted by start, then source and grant.
+    fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError>;
+    /// Up to `limit` grants that have a projection, sorted, after `after`.
+    fn projected_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<GrantId>, StoreError>;
+    /// Up to `limit` anomalies after a position, by position, index and anomaly.
+    fn anomalies_after(
+        &self,
+        after: Option<&RecordedAnomaly>,
+        limit: usize,
+    ) -> Result<Vec<RecordedAnomaly>, StoreError>;
+
+    /// Up to `limit` parked deliveries after a position, ascending.
+    fn parked_after(&self, after: Position, limit: usize) -> Result<Vec<Parked>, StoreError>;
+    /// The parked delivery at a position.
+    fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError>;
+    /// The receipts of a batch of lines of an unfinished run, if it was committed.
+    fn batch(&self, run: &RunId, batch: u64) -> Result<Option<BatchMark>, StoreError>;
+    /// The figures of the store.
+    fn statistics(&self) -> Result<Statistics, StoreError>;
+}
+
+/// A transaction: reads see what was written before in it.
+#[allow(clippy::missing_errors_doc, reason = "said once, at Snapshot")]
+pub trait Transaction: Snapshot {
+    /// Appends an entry with its events at the end of the log, chains it, and parks it if it is quarantined.
+    fn append(&mut self, entry: NewEntry) -> Result<Position, StoreError>;
+    /// Counts a repetition of the delivery at `position`.
+    fn count_repetition(&mut self, position: Position) -> Result<(), StoreError>;
+    /// Remembers the latest packet of a grant.
+    fn remember_packet(
+        &mut self,
+        source: &SourceName,
+        grant: &GrantKey,
+        packet: &Packet,
+    ) -> Result<(), StoreError>;
+    /// Says what became of a parked delivery.
+    fn settle(&mut self, position: Position, settled: &Settled) -> Result<(), StoreError>;
+    /// Replaces what follows from the events of a grant; `None` removes it.
+    fn project(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<&Projection>,
+    ) -> Result<(), StoreError>;
+    /// Removes the projections of all grants.
+    fn clear_projections(&mut self) -> Result<(), StoreError>;
+    /// Remembers that a batch of lines of a run was taken.
+    fn mark_batch(&mut self, run: &RunId, batch: u64, mark: &BatchMark) -> Result<(), StoreError>;
+    /// Forgets a run that was finished.
+    fn finish_run(&mut self, run: &RunId) -> Result<(), StoreError>;
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The position of the last entry; zero if there is none.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: Option<RecordedAt>,
+    /// Its hash; zeros if there is none.
+    pub hash: Hash,
+}
+
+/// What kind of fact an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A received request.
+    Delivery,
+    /// A parked delivery was decoded again, and is recorded here.
+    Retry,
+    /// A parked delivery was discarded by a person.
+    Discard,
+    /// Rules came into force.
+    Rules,
+}
+
+impl EntryKind {
+    /// The stored and shown name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Retry => "retry",
+            Self::Discard => "discard",
+            Self::Rules => "rules",
+        }
+    }
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+/// An entry to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEntry {
+    /// What kind of fact it is.
+    pub kind: EntryKind,
+    /// The delivery it speaks of; only a retry or a discard has one.
+    pub of: Option<Position>,
+    /// The source of the delivery (of the one it speaks of, for a retry or a discard); `tenure` for rules.
+    pub source: SourceName,
+    /// What makes it the same delivery as another one.
+    pub dedupe_key: DedupeKey,
+    /// When it is recorded: after the last entry.
+    pub recorded_at: RecordedAt,
+    /// When the request was received, where that was claimed.
+    pub received_at: Option<Instant>,
+    /// What became of it. Never [`Outcome::Duplicate`]: a duplicate is counted, not appended.
+    pub outcome: Outcome,
+    /// The name of the event as the system calls it.
+    pub event_name: Option<String>,
+    /// Why it is parked: the code, the field and the detail.
+    pub refusal: Option<EntryRefusal>,
+    /// The body, byte for byte: of a delivery as received, of rules their JSON, of a discard the reason given. Empty for a
+    /// retry, whose body is the delivery's.
+    pub body: Vec<u8>,
+    /// The headers that were kept, as a JSON object.
+    pub headers: Option<String>,
+    /// The query string.
+    pub query: Option<String>,
+    /// What it states, in order.
+    pub events: Vec<Event>,
+    /// Whether the order of the log is the order of its events: their sequence is then the delivery's position, else 0.
+    pub arrival_is_order: bool,
+}
+
+/// Why an entry is parked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryRefusal {
+    /// The code.
+    pub reason: Reason,
+    /// The field by its path.
+    pub field: String,
+    /// What was wrong, in words.
+    pub detail: String,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: Position,
+    /// What was appended; `events` is empty here, see [`Snapshot::events_of`].
+    pub fact: NewEntry,
+    /// How many events it recorded.
+    pub events: u32,
+    /// How often the delivery came again.
+    pub repetitions: u64,
+    /// The salt of its digest.
+    pub salt: [u8; 16],
+    /// The salted digest of its content.
+    pub digest: Hash,
+    /// The hash of the chain up to here.
+    pub hash: Hash,
+}
+
+/// Which entries are asked for; all, by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryFilter {
+    /// Only of this source.
+    pub source: Option<SourceName>,
+    /// Only those some event of which names this user.
+    pub user: Option<UserId>,
+    /// Only those some event of which names a grant with this key.
+    pub grant: Option<GrantKey>,
+}
+
+/// The latest packet of a grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Its dedupe key.
+    pub key: DedupeKey,
+    /// SHA-256 of its text.
+    pub text_digest: Hash,
+}
+
+/// A link between two ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedLink {
+    /// One id.
+    pub user: UserId,
+    /// The other.
+    pub alias: UserId,
+    /// From when on it is known.
+    pub recorded_at: RecordedAt,
+    /// From when on it counts as taken back, if it was.
+    pub withdrawn_at: Option<RecordedAt>,
+}
+
+impl RecordedLink {
+    /// Whether it counts in what is judged by the knowledge of `known_at` (`None`: all that is recorded).
+    pub fn is_known_at(&self, known_at: Option<RecordedAt>) -> bool {
+        match known_at {
+            None => self.withdrawn_at.is_none(),
+            Some(known_at) => {
+                self.recorded_at <= known_at
+                    && self
+                        .withdrawn_at
+                        .is_none_or(|withdrawn| withdrawn > known_at)
+            }
+        }
+    }
+}
+
+/// Rules and from when on they were in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRules {
+    /// The entry that recorded them.
+    pub position: Position,
+    /// From when on they are known.
+    pub recorded_at: RecordedAt,
+    /// What they say.
+    pub rules: Rules,
+}
+
+/// What follows from the events of a grant, by all that is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    /// The state after the last event.
+    pub state: State,
+    /// Its segments, in order.
+    pub segments: Vec<Segment>,
+    /// Its windows, in order.
+    pub windows: Vec<Window>,
+    /// Its anomalies, by position, index and anomaly.
+    pub anomalies: Vec<RecordedAnomaly>,
+}
+
+/// An anomaly and the event that left it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordedAnomaly {
+    /// The entry that recorded the event.
+    pub position: Position,
+    /// The event's place in the delivery.
+    pub index: u32,
+    /// What it left.
+    pub anomaly: Anomaly,
+    /// The grant it was folded for.
+    pub grant: GrantId,
+}
+
+/// A delivery in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// The delivery.
+    pub position: Position,
+    /// Why.
+    pub refusal: EntryRefusal,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// What became of a parked delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is still parked.
+    Open,
+    /// A retry recorded it, at this entry.
+    Retried(Position),
+    /// A person discarded it, by this entry.
+    Discarded(Position),
+}
+
+/// One reading of one file, known by what it begins with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub Hash);
+
+/// A batch of lines that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchMark {
+    /// How many lines.
+    pub lines: u64,
+    /// SHA-256 of these lines.
+    pub digest: Hash,
+    /// The receipts that were given, in an encoding of the caller's.
+    pub receipts: Vec<u8>,
+}
+
+/// The figures of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Statistics {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Deliveries received: applied + ignored + quarantined + repeated.
+    pub received: u64,
+    /// Deliveries that yielded events, those recorded by a retry included.
+    pub applied: u64,
+    /// Deliveries without effect on access, those recorded by a retry included.
+    pub ignored: u64,
+    /// Deliveries still or finally undecodable: parked or discarded; repetitions included.
+    pub quarantined: u64,
+    /// Repetitions of applied and ignored deliveries.
+    pub duplicate: u64,
+    /// Parked deliveries that are open.
+    pub parked: u64,
+    /// Events.
+    pub events: u64,
+    /// Grants with a projection.
+    pub grants: u64,
+    /// Windows.
+    pub windows: u64,
+    /// Anomalies.
+    pub anomalies: u64,
+    /// Bytes on disk (in memory: of bodies).
+    pub bytes: u64,
+}

@@ -1,0 +1,376 @@
+//! The store in a SQLite file. Its tables are described in `docs/schema.md`.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row};
+
+use self::open::Access;
+use super::chain::Salts;
+use super::{Head, Snapshot, Store, StoreError, StoreReader, Transaction};
+
+mod backup;
+mod open;
+#[cfg(test)]
+mod plans;
+mod project;
+mod queries;
+mod read;
+mod rows;
+mod write;
+
+/// How a database file is used.
+#[derive(Clone, Debug)]
+pub struct SqliteStoreOptions {
+    /// Where salts come from; unpredictable ones if absent.
+    pub salts: Option<Salts>,
+    /// How long to wait for another process that writes, before giving up with [`StoreError::Unavailable`].
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteStoreOptions {
+    fn default() -> Self {
+        Self {
+            salts: None,
+            busy_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A store in a SQLite file.
+///
+/// Several processes may hold one file open, and write to it in turn. A success has reached the disk: the file is kept
+/// with a write-ahead log that is synchronised at every commit.
+///
+/// ```
+/// use tenure::store::{SqliteStore, SqliteStoreOptions, Store, StoreError, StoreReader};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("tenure.db");
+/// let store = SqliteStore::create_or_open(&path, SqliteStoreOptions::default())?;
+/// let head = store.reader()?.read(|snapshot| snapshot.head())?;
+/// assert_eq!(head.position.0, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct SqliteStore {
+    file: File,
+    salts: Salts,
+}
+
+impl SqliteStore {
+    /// Opens the file; creates it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] for a file of something else, [`StoreError::Newer`] for one of a newer Tenure, neither of
+    /// which is touched; else why it could not be opened.
+    pub fn create_or_open(path: &Path, options: SqliteStoreOptions) -> Result<Self, StoreError> {
+        Self::with_access(path, Access::Create, options)
+    }
+
+    /// Opens a file that exists.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none; else as [`SqliteStore::create_or_open`].
+    pub fn open(path: &Path, options: SqliteStoreOptions) -> Result<Self, StoreError> {
+        Self::with_access(path, Access::Write, options)
+    }
+
+    fn with_access(
+        path: &Path,
+        access: Access,
+        options: SqliteStoreOptions,
+    ) -> Result<Self, StoreError> {
+        let salts = match options.salts {
+            Some(salts) => salts,
+            None => Salts::unpredictable()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?,
+        };
+        let mut file = File::open(path, access, options.busy_timeout)?;
+        // What was there must be there when it is opened again: a file that vanished is a failure, not a fresh start.
+        file.access = Access::Write;
+        Ok(Self { file, salts })
+    }
+
+    /// A handle that only reads, without a writer beside it.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_reader(path: &Path) -> Result<SqliteReader, StoreError> {
+        let timeout = SqliteStoreOptions::default().busy_timeout;
+        File::open(path, Access::Read, timeout).map(|file| SqliteReader { file })
+    }
+
+    /// Copies the database as it is at the beginning of the call to a new file, while others go on reading and writing.
+    /// `progress` is told, now and then, how many pages remain and how many there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if there is something at `to` already, or if reading or writing fails; a copy that was
+    /// begun is removed then.
+    pub fn backup(
+        &mut self,
+        to: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        self.reader()?.backup(to, progress)
+    }
+}
+
+impl Store for SqliteStore {
+    type Reader = SqliteReader;
+
+    fn reader(&self) -> Result<SqliteReader, StoreError> {
+        File::open(&self.file.path, Access::Read, self.file.busy_timeout)
+            .map(|file| SqliteReader { file })
+    }
+
+    fn write<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Transaction) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.file.take()?;
+        let mut session = Session::new(&connection, Some(&self.salts));
+        let result = session
+            .step("BEGIN IMMEDIATE")
+            .map_err(E::from)
+            .and_then(|()| {
+                let done = work(&mut session)?;
+                session.commit()?;
+                Ok(done)
+            });
+        let is_sound = session.leave();
+        if is_sound {
+            self.file.connection = Some(connection);
+        }
+        result
+    }
+}
+
+/// A handle on a SQLite file that only reads.
+#[derive(Debug)]
+pub struct SqliteReader {
+    file: File,
+}
+
+impl SqliteReader {
+    /// As [`SqliteStore::backup`].
+    ///
+    /// # Errors
+    /// As [`SqliteStore::backup`].
+    pub fn backup(
+        &mut self,
+        to: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), StoreError> {
+        let connection = self.file.take()?;
+        backup::copy(&connection, to, progress)?;
+        self.file.connection = Some(connection);
+        Ok(())
+    }
+}
+
+impl StoreReader for SqliteReader {
+    fn read<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&dyn Snapshot) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.file.take()?;
+        let session = Session::new(&connection, None);
+        let result = session
+            .step("BEGIN")
+            .map_err(E::from)
+            .and_then(|()| work(&session));
+        let is_sound = session.leave();
+        if is_sound {
+            self.file.connection = Some(connection);
+        }
+        result
+    }
+}
+
+/// A file and the connection to it. The connection is taken out while it is used, and put back only if it is sound: one
+/// that met a failing device, or a panic, is closed, which undoes what it had begun, and the next use opens a fresh one.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    access: Access,
+    busy_timeout: Duration,
+    connection: Option<Connection>,
+}
+
+impl File {
+    fn open(path: &Path, access: Access, busy_timeout: Duration) -> Result<Self, StoreError> {
+        // It is opened again later, when the working directory may be another one.
+        let path = std::path::absolute(path)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let connection = Some(open::open(&path, access, busy_timeout)?);
+        Ok(Self {
+            path,
+            access,
+            busy_timeout,
+            connection,
+        })
+    }
+
+    fn take(&mut self) -> Result<Connection, StoreError> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => open::open(&self.path, self.access, self.busy_timeout),
+        }
+    }
+}
+
+/// One transaction on a connection, reading or writing.
+struct Session<'c> {
+    connection: &'c Connection,
+    salts: Option<&'c Salts>,
+    /// The end of the log, once it was read; in a transaction only it moves it.
+    head: Cell<Option<Head>>,
+    /// What is to be added to the totals at the commit.
+    pending: Cell<write::Totals>,
+    /// Whether the connection must not be used again.
+    is_broken: Cell<bool>,
+    /// Whether a step failed half-way, so that nothing of the transaction may be kept.
+    is_doomed: Cell<bool>,
+}
+
+impl<'c> Session<'c> {
+    fn new(connection: &'c Connection, salts: Option<&'c Salts>) -> Self {
+        Self {
+            connection,
+            salts,
+            head: Cell::new(None),
+            pending: Cell::default(),
+            is_broken: Cell::new(false),
+            is_doomed: Cell::new(false),
+        }
+    }
+
+    /// Begins or ends the transaction.
+    fn step(&self, sql: &str) -> Result<(), StoreError> {
+        self.run(sql, []).map(|_| ())
+    }
+
+    /// After a failed commit it is unknown what the file holds: only a fresh connection can tell.
+    fn commit(&self) -> Result<(), StoreError> {
+        if self.is_doomed.get() {
+            let message = "an earlier step of the transaction failed".to_owned();
+            return Err(StoreError::Unavailable(message));
+        }
+        let done = self.write_totals().and_then(|()| self.step("COMMIT"));
+        if done.is_err() {
+            self.is_broken.set(true);
+        }
+        done
+    }
+
+    /// Undoes what is not committed, and says whether the connection can be used again.
+    fn leave(self) -> bool {
+        if !self.connection.is_autocommit() && !self.is_broken.get() {
+            // A failure marks the connection as broken; closing it undoes the rest.
+            let _undone = self.step("ROLLBACK");
+        }
+        !self.is_broken.get()
+    }
+
+    fn run(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params))
+            .map_err(|error| self.note(&error))
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(params, read).optional())
+            .map_err(|error| self.note(&error))
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut values = Vec::new();
+        self.each(sql, params, |row| {
+            values.push(read(row)?);
+            Ok(true)
+        })?;
+        Ok(values)
+    }
+
+    /// Reads row by row while `read` asks for more.
+    fn each(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<bool>,
+    ) -> Result<(), StoreError> {
+        let run = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params)?;
+            while let Some(row) = rows.next()? {
+                if !read(row)? {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        run().map_err(|error| self.note(&error))
+    }
+
+    /// Turns an error of SQLite into one of the store, and remembers what it means for the connection.
+    fn note(&self, error: &rusqlite::Error) -> StoreError {
+        self.is_doomed.set(true);
+        if must_reopen(error) {
+            self.is_broken.set(true);
+        }
+        failure(error)
+    }
+}
+
+/// Whether the connection is to be closed: what it believes of the file may be wrong.
+fn must_reopen(error: &rusqlite::Error) -> bool {
+    // Not an exhaustive match: the list of codes is open.
+    !matches!(
+        error.sqlite_error_code(),
+        None | Some(
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation
+        )
+    )
+}
+
+/// An error of SQLite as one of the store.
+fn failure(error: &rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(text),
+        Some(
+            ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::ConstraintViolation
+            | ErrorCode::TypeMismatch,
+        ) => StoreError::Corrupt(text),
+        Some(_) => StoreError::Unavailable(text),
+        None if is_unreadable_value(error) => StoreError::Corrupt(text),
+        None => StoreError::Unavailable(text),
+    }
+}
+
+fn is_unreadable_value(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
+}

@@ -1,0 +1,195 @@
+//! Opening a database file: is it ours, is it of a schema we know, and is it as durable as promised.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::failure;
+use crate::store::StoreError;
+
+/// "Tenu" in ASCII: what tells a database of Tenure from any other.
+pub(super) const APPLICATION_ID: i32 = 0x5465_6e75;
+/// The newest schema this program knows.
+pub(super) const SCHEMA: i64 = 1;
+const SCHEMA_1: &str = include_str!("schema_1.sql");
+
+/// The first SQLite without the fault that let two checkpointers lose pages of the write-ahead log.
+const OLDEST_SQLITE: i32 = 3_051_003;
+/// Between two tries to switch a file to write-ahead logging while another process looks at it.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What may be done with the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Write, and create it if there is none.
+    Create,
+    /// Write what exists.
+    Write,
+    /// Only read.
+    Read,
+}
+
+/// Opens the file, creating the tables if allowed and needed.
+pub(super) fn open(
+    path: &Path,
+    access: Access,
+    busy_timeout: Duration,
+) -> Result<Connection, StoreError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        let version = rusqlite::version();
+        let message = format!("SQLite {version} is too old, 3.51.3 is needed");
+        return Err(StoreError::Unavailable(message));
+    }
+    if access != Access::Create && !path.try_exists().unwrap_or(true) {
+        return Err(StoreError::Missing(path.display().to_string()));
+    }
+    let connection = connect(path, access, busy_timeout).map_err(|error| at_open(&error))?;
+    examine(&connection, path, access)?;
+    prepare(&connection, access, busy_timeout).map_err(|error| at_open(&error))?;
+    Ok(connection)
+}
+
+fn connect(
+    path: &Path,
+    access: Access,
+    busy_timeout: Duration,
+) -> Result<Connection, rusqlite::Error> {
+    let flags = match access {
+        Access::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(busy_timeout)?;
+    // Until the file is known to be ours, closing it must not move its log into it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // Without it SQLite prepares a statement anew for some values of its parameters.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// What the file says of itself.
+enum Kind {
+    Empty,
+    Ours(i64),
+    Foreign,
+}
+
+fn kind(connection: &Connection) -> Result<Kind, rusqlite::Error> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let application = number("PRAGMA application_id")?;
+    let schema = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    Ok(match (application, tables) {
+        (application, 1..) if application == i64::from(APPLICATION_ID) => Kind::Ours(schema),
+        (0, 0) => Kind::Empty,
+        _ => Kind::Foreign,
+    })
+}
+
+/// Refuses a file that is not ours or newer; creates the tables in an empty one.
+fn examine(connection: &Connection, path: &Path, access: Access) -> Result<(), StoreError> {
+    let foreign = |what: &str| StoreError::Foreign(format!("`{}` {what}", path.display()));
+    match consistent_kind(connection).map_err(|error| at_open(&error))? {
+        Kind::Ours(SCHEMA) => Ok(()),
+        Kind::Ours(found) if found > SCHEMA => Err(StoreError::Newer {
+            found,
+            known: SCHEMA,
+        }),
+        Kind::Ours(found) => Err(StoreError::Corrupt(format!("schema {found} never existed"))),
+        Kind::Empty if access == Access::Create => create(connection, path),
+        Kind::Empty => Err(foreign("holds no tables")),
+        Kind::Foreign => Err(foreign("holds something else")),
+    }
+}
+
+/// The answers of [`kind`] belong together only if nobody writes between them.
+fn consistent_kind(connection: &Connection) -> Result<Kind, rusqlite::Error> {
+    connection.execute_batch("BEGIN")?;
+    let kind = kind(connection);
+    connection.execute_batch("ROLLBACK")?;
+    kind
+}
+
+/// Creates the tables in one transaction. Another process may have been faster; then there is nothing left to do.
+fn create(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| at_open(&error);
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .map_err(failed)?;
+    let made = kind(connection).and_then(|kind| match kind {
+        Kind::Empty => {
+            connection.execute_batch(SCHEMA_1)?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            connection.pragma_update(None, "user_version", SCHEMA)
+        }
+        Kind::Ours(_) | Kind::Foreign => Ok(()),
+    });
+    let ended = match made {
+        Ok(()) => connection.execute_batch("COMMIT"),
+        Err(error) => connection.execute_batch("ROLLBACK").and(Err(error)),
+    };
+    ended.map_err(failed)?;
+    // Whoever made it, it has to be ours now; it is not empty any more, so this ends here.
+    examine(connection, path, Access::Write)
+}
+
+/// Settings of the connection, and of the file where it is not yet as it must be.
+fn prepare(
+    connection: &Connection,
+    access: Access,
+    busy_timeout: Duration,
+) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    if access == Access::Read {
+        return connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384;");
+    }
+    write_ahead(connection, busy_timeout)?;
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = OFF;
+         PRAGMA recursive_triggers = ON;
+         PRAGMA secure_delete = ON;
+         PRAGMA cache_size = -65536;",
+    )
+}
+
+/// Switches the file to write-ahead logging, which SQLite may refuse while another connection reads.
+fn write_ahead(connection: &Connection, busy_timeout: Duration) -> Result<(), rusqlite::Error> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let set = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
+            row.get::<_, String>(0)
+        });
+        match set {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => {
+                return Err(error);
+            }
+            // The mode SQLite kept is no durable one with concurrent readers: never go on with it.
+            Ok(mode) if waited >= busy_timeout => {
+                return Err(rusqlite::Error::ToSqlConversionFailure(
+                    format!("the file system allows only journal mode {mode}").into(),
+                ));
+            }
+            Err(error) if waited >= busy_timeout => return Err(error),
+            Ok(_) | Err(_) => {
+                std::thread::sleep(PAUSE);
+                waited += PAUSE;
+            }
+        }
+    }
+}
+
+/// While opening, a file that is no database at all is a foreign one, not a damaged one.
+fn at_open(error: &rusqlite::Error) -> StoreError {
+    if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
+        return StoreError::Foreign("the file is not a SQLite database".to_owned());
+    }
+    failure(error)
+}

@@ -1,0 +1,63 @@
+//! Every statement a read runs is a look-up: it neither walks through a table nor sorts.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+use super::queries::*;
+use super::{SqliteStore, SqliteStoreOptions};
+
+const LOOK_UPS: &[&str] = &[
+    HEAD,
+    POSITION_AT,
+    ENTRY,
+    ENTRIES_AFTER,
+    EVENTS_OF,
+    KEY_HOLDER,
+    PARKED,
+    PARKED_AFTER,
+    PARKED_WITH_KEY,
+    LATEST_PACKET,
+    GRANT_EVENTS,
+    USER_EVENTS,
+    LINKS_OF_USER,
+    LINKS_OF_ALIAS,
+    GRANTS_NAMING,
+    CHILDREN,
+    GRANTS_AFTER,
+    IS_NAMED,
+    RULES,
+    STATE,
+    SEGMENTS,
+    SEGMENTS_NAMING,
+    WINDOWS,
+    WINDOWS_OF,
+    PROJECTED_AFTER,
+    ANOMALIES,
+    ANOMALIES_FROM,
+    BATCH,
+    "SELECT product FROM windows WHERE user_id = ?1 AND start_at <= ?2 AND end_at > ?2",
+];
+
+#[test]
+fn every_read_is_a_look_up_in_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenure.db");
+    let mut store = SqliteStore::create_or_open(&path, SqliteStoreOptions::default()).unwrap();
+    let connection = store.file.take().unwrap();
+    for sql in LOOK_UPS {
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        // Parameters left unbound are null, which changes no plan.
+        let mut rows = statement.raw_query();
+        let mut plan = String::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push_str(&row.get::<_, String>(3).unwrap());
+            plan.push('\n');
+        }
+        // A scan without an index it is restricted by, or a sort.
+        let plan = plan.replace("SCAN CONSTANT ROW", "");
+        assert!(
+            !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
+            "{sql}\n{plan}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The statements that read. Every one is a look-up in an index; `plans.rs` checks it.
+
+use super::rows::{entry_columns, event_columns, segment_columns};
+
+pub(super) const HEAD: &str = "SELECT position, recorded_at, hash FROM deliveries \
+     WHERE position = (SELECT max(position) FROM deliveries)";
+pub(super) const POSITION_AT: &str = "SELECT position FROM deliveries WHERE recorded_at <= ?1 \
+     ORDER BY recorded_at DESC LIMIT 1";
+pub(super) const ENTRY: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM deliveries d WHERE d.position = ?1"
+);
+pub(super) const ENTRIES_AFTER: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM deliveries d WHERE d.position > ?1 ORDER BY d.position LIMIT ?2"
+);
+pub(super) const EVENTS_OF: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e WHERE e.position = ?1 ORDER BY e.event_index"
+);
+pub(super) const KEY_HOLDER: &str = "SELECT position FROM deliveries \
+     WHERE source = ?1 AND dedupe_key = ?2 AND outcome IN ('applied', 'ignored')";
+pub(super) const PARKED_WITH_KEY: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
+     FROM quarantine q CROSS JOIN deliveries d ON d.position = q.position \
+     WHERE q.source = ?1 AND q.dedupe_key = ?2 ORDER BY q.position";
+pub(super) const PARKED: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
+     FROM quarantine q CROSS JOIN deliveries d ON d.position = q.position WHERE q.position = ?1";
+pub(super) const PARKED_AFTER: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
+     FROM quarantine q CROSS JOIN deliveries d ON d.position = q.position \
+     WHERE q.position > ?1 ORDER BY q.position LIMIT ?2";
+pub(super) const LATEST_PACKET: &str =
+    "SELECT dedupe_key, text_digest FROM packets WHERE source = ?1 AND grant_key = ?2";
+pub(super) const GRANT_EVENTS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
+);
+pub(super) const USER_EVENTS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e INDEXED BY events_by_user WHERE e.grant_key = '' AND e.user_id = ?2 AND e.source = ?1 \
+     AND e.change <> 'linked' ORDER BY e.position, e.event_index"
+);
+pub(super) const LINKS_OF_USER: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e INDEXED BY events_by_user WHERE e.grant_key = '' AND e.user_id = ?1 AND e.change = 'linked'"
+);
+pub(super) const LINKS_OF_ALIAS: &str = concat!(
+    "SELECT ",
+    event_columns!(),
+    " FROM events e INDEXED BY events_by_alias WHERE e.grant_key = '' AND e.other_user_id = ?1 \
+     AND e.change = 'linked'"
+);
+pub(super) const GRANTS_NAMING: &str =
+    "SELECT source, grant_key FROM grant_users WHERE user_id = ?1 ORDER BY source, grant_key";
+pub(super) const CHILDREN: &str = "SELECT DISTINCT source, grant_key FROM events INDEXED BY events_by_parent \
+     WHERE source = ?1 AND parent = ?2 ORDER BY grant_key";
+pub(super) const GRANTS_AFTER: &str = "SELECT DISTINCT source, grant_key FROM events \
+     WHERE (source, grant_key) > (?1, ?2) AND grant_key <> '' ORDER BY source, grant_key LIMIT ?3";
+macro_rules! known {
+    () => {
+        "e.recorded_at <= ?2 AND NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.source = e.delivery_source \
+         AND w.dedupe_key = e.dedupe_key AND w.recorded_at <= ?2)"
+    };
+}
+pub(super) const IS_NAMED: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM grant_users g CROSS JOIN events e ON e.source = g.source \
+     AND e.grant_key = g.grant_key WHERE g.user_id = ?1 AND (e.user_id = ?1 OR e.other_user_id = ?1) AND ",
+    known!(),
+    ") OR EXISTS (SELECT 1 FROM events e INDEXED BY events_by_user WHERE e.grant_key = '' AND e.user_id = ?1 AND ",
+    known!(),
+    ") OR EXISTS (SELECT 1 FROM events e INDEXED BY events_by_alias WHERE e.grant_key = '' \
+     AND e.other_user_id = ?1 AND ",
+    known!(),
+    ")"
+);
+pub(super) const RULES: &str = "SELECT position, recorded_at, body FROM deliveries INDEXED BY deliveries_of_rules \
+     WHERE kind = 'rules' AND position > 0 ORDER BY position";
+pub(super) const STATE: &str = "SELECT state FROM grants WHERE source = ?1 AND grant_key = ?2";
+pub(super) const SEGMENTS: &str = concat!(
+    "SELECT ",
+    segment_columns!(),
+    " FROM segments s WHERE s.source = ?1 AND s.grant_key = ?2 ORDER BY s.from_at"
+);
+pub(super) const SEGMENTS_NAMING: &str = concat!(
+    "SELECT ",
+    segment_columns!(),
+    " FROM grant_users g CROSS JOIN segments s ON s.source = g.source AND s.grant_key = g.grant_key \
+     WHERE g.user_id = ?1 ORDER BY g.source, g.grant_key, s.from_at"
+);
+pub(super) const WINDOWS: &str = "SELECT start_at, end_at, user_id, product FROM windows INDEXED BY windows_by_grant \
+     WHERE source = ?1 AND grant_key = ?2 ORDER BY start_at";
+pub(super) const WINDOWS_OF: &str = "SELECT start_at, end_at, user_id, product, source, grant_key FROM windows \
+     WHERE user_id = ?1 ORDER BY start_at, source, grant_key";
+pub(super) const PROJECTED_AFTER: &str = "SELECT source, grant_key FROM grants \
+     WHERE (source, grant_key) > (?1, ?2) ORDER BY source, grant_key LIMIT ?3";
+pub(super) const ANOMALIES: &str = "SELECT position, event_index, source, grant_key, anomaly FROM anomalies \
+     INDEXED BY anomalies_by_grant WHERE source = ?1 AND grant_key = ?2";
+pub(super) const ANOMALIES_FROM: &str = "SELECT position, event_index, source, grant_key, anomaly FROM anomalies \
+     WHERE (position, event_index) >= (?1, ?2) ORDER BY position, event_index";
+pub(super) const BATCH: &str =
+    "SELECT lines, digest, receipts FROM batches WHERE run = ?1 AND batch = ?2";

@@ -1,0 +1,378 @@
+//! What can be read from the tables.
+
+use rusqlite::{OptionalExtension as _, named_params, params};
+
+use super::Session;
+use super::queries::{
+    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, ENTRIES_AFTER, ENTRY, EVENTS_OF, GRANT_EVENTS,
+    GRANTS_AFTER, GRANTS_NAMING, HEAD, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKS_OF_ALIAS,
+    LINKS_OF_USER, PARKED, PARKED_AFTER, PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, RULES,
+    SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS, WINDOWS, WINDOWS_OF,
+};
+use super::rows::{self, Columns, entry_columns};
+use crate::domain::event::{RecordedEvent, Statement};
+use crate::domain::grant::State;
+use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
+use crate::domain::time::RecordedAt;
+use crate::domain::window::{Segment, Window};
+use crate::store::{
+    BatchMark, Entry, EntryFilter, Head, Packet, Parked, Projection, RecordedAnomaly, RecordedLink,
+    RecordedRules, RunId, Snapshot, Statistics, StoreError, append,
+};
+
+impl Snapshot for Session<'_> {
+    fn head(&self) -> Result<Head, StoreError> {
+        if let Some(head) = self.head.get() {
+            return Ok(head);
+        }
+        let head = self.one(HEAD, [], |row| {
+            Ok(Head {
+                position: row.position(0)?,
+                recorded_at: Some(RecordedAt(row.instant(1)?)),
+                hash: row.hash(2)?,
+            })
+        })?;
+        let head = head.unwrap_or_default();
+        self.head.set(Some(head));
+        Ok(head)
+    }
+
+    fn position_at(&self, known_at: RecordedAt) -> Result<Position, StoreError> {
+        let position = self.one(POSITION_AT, [known_at.0.micros()], |row| row.position(0))?;
+        Ok(position.unwrap_or_default())
+    }
+
+    fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
+        self.one(ENTRY, [rows::number(position)], rows::entry)
+    }
+
+    fn entries_after(&self, after: Position, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let params = [rows::number(after), rows::limit(limit)];
+        self.all(ENTRIES_AFTER, params, rows::entry)
+    }
+
+    fn entries_before(
+        &self,
+        before: Option<Position>,
+        filter: &EntryFilter,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.all(
+            &entries_before(filter),
+            named_params! {
+                ":before": before.map_or(i64::MAX, rows::number),
+                ":source": filter.source.as_ref().map(SourceName::as_str),
+                ":user": filter.user.as_ref().map(UserId::as_str),
+                ":grant": filter.grant.as_ref().map(GrantKey::as_str),
+                ":limit": rows::limit(limit),
+            },
+            rows::entry,
+        )
+    }
+
+    fn events_of(&self, position: Position) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.all(EVENTS_OF, [rows::number(position)], rows::event)
+    }
+
+    fn key_holder(
+        &self,
+        source: &SourceName,
+        key: &DedupeKey,
+    ) -> Result<Option<Position>, StoreError> {
+        self.one(KEY_HOLDER, [source.as_str(), key.as_str()], |row| {
+            row.position(0)
+        })
+    }
+
+    fn parked_with_key(
+        &self,
+        source: &SourceName,
+        key: &DedupeKey,
+    ) -> Result<Vec<Parked>, StoreError> {
+        let params = [source.as_str(), key.as_str()];
+        self.all(PARKED_WITH_KEY, params, rows::parked)
+    }
+
+    fn latest_packet(
+        &self,
+        source: &SourceName,
+        grant: &GrantKey,
+    ) -> Result<Option<Packet>, StoreError> {
+        self.one(LATEST_PACKET, [source.as_str(), grant.as_str()], |row| {
+            Ok(Packet {
+                key: row.id(0, DedupeKey::new)?,
+                text_digest: row.hash(1)?,
+            })
+        })
+    }
+
+    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.all(GRANT_EVENTS, of_grant(grant), rows::event)
+    }
+
+    fn user_events(
+        &self,
+        source: &SourceName,
+        user: &UserId,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.all(USER_EVENTS, [source.as_str(), user.as_str()], rows::event)
+    }
+
+    fn grants_naming(&self, user: &UserId) -> Result<Vec<GrantId>, StoreError> {
+        self.all(GRANTS_NAMING, [user.as_str()], |row| row.grant(0))
+    }
+
+    fn children(&self, parent: &GrantId) -> Result<Vec<GrantId>, StoreError> {
+        self.all(CHILDREN, of_grant(parent), |row| row.grant(0))
+    }
+
+    fn grants_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        let [source, key] = after.map_or(["", ""], of_grant);
+        let params = params![source, key, rows::limit(limit)];
+        self.all(GRANTS_AFTER, params, |row| row.grant(0))
+    }
+
+    fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError> {
+        let mut events = self.all(LINKS_OF_USER, [user.as_str()], rows::event)?;
+        events.extend(self.all(LINKS_OF_ALIAS, [user.as_str()], rows::event)?);
+        events.sort_by_key(|event| (event.position, event.key.index));
+        // A link of an id with itself was found both ways.
+        events.dedup_by_key(|event| (event.position, event.key.index));
+        Ok(events.into_iter().filter_map(link).collect())
+    }
+
+    fn is_named(&self, user: &UserId, known_at: Option<RecordedAt>) -> Result<bool, StoreError> {
+        let known_at = known_at.map_or(i64::MAX, |known_at| known_at.0.micros());
+        let named = self.one(IS_NAMED, params![user.as_str(), known_at], |row| row.get(0))?;
+        Ok(named.unwrap_or(false))
+    }
+
+    fn rules(&self) -> Result<Vec<RecordedRules>, StoreError> {
+        let bodies = self.all(RULES, [], |row| {
+            let body: Vec<u8> = row.get(2)?;
+            Ok((row.position(0)?, RecordedAt(row.instant(1)?), body))
+        })?;
+        let read = |(position, recorded_at, body): (_, _, Vec<u8>)| {
+            Ok(RecordedRules {
+                position,
+                recorded_at,
+                rules: append::rules(&body)?,
+            })
+        };
+        bodies.into_iter().map(read).collect()
+    }
+
+    fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError> {
+        let state: Option<State> = self.one(STATE, of_grant(grant), |row| row.json(0))?;
+        let Some(state) = state else { return Ok(None) };
+        Ok(Some(Projection {
+            state,
+            segments: self.segments(grant)?,
+            windows: self.windows(grant)?,
+            anomalies: self.anomalies(grant)?,
+        }))
+    }
+
+    fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError> {
+        let mut grants: Vec<(GrantId, Vec<Segment>)> = Vec::new();
+        self.each(SEGMENTS_NAMING, [user.as_str()], |row| {
+            let segment = rows::segment(row, Some(user))?;
+            let (source, key) = (row.text(0)?, row.text(1)?);
+            match grants.last_mut() {
+                Some((grant, segments))
+                    if grant.key.as_str() == key && grant.source.as_str() == source =>
+                {
+                    segments.push(segment);
+                }
+                Some(_) | None => grants.push((row.grant(0)?, vec![segment])),
+            }
+            Ok(true)
+        })?;
+        Ok(grants)
+    }
+
+    fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError> {
+        self.all(WINDOWS_OF, [user.as_str()], |row| {
+            Ok((row.grant(4)?, rows::window(row)?))
+        })
+    }
+
+    fn projected_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        let [source, key] = after.map_or(["", ""], of_grant);
+        let params = params![source, key, rows::limit(limit)];
+        self.all(PROJECTED_AFTER, params, |row| row.grant(0))
+    }
+
+    fn anomalies_after(
+        &self,
+        after: Option<&RecordedAnomaly>,
+        limit: usize,
+    ) -> Result<Vec<RecordedAnomaly>, StoreError> {
+        let (position, index) =
+            after.map_or((0, 0), |last| (rows::number(last.position), last.index));
+        // The table sorts the anomalies of one event by grant and name, the contract by anomaly and grant: the events are
+        // read in order, the few anomalies of each are sorted here.
+        let mut found: Vec<RecordedAnomaly> = Vec::new();
+        self.each(ANOMALIES_FROM, params![position, index], |row| {
+            let anomaly = rows::anomaly(row)?;
+            let is_next_event = found.last().is_some_and(|last| {
+                (last.position, last.index) != (anomaly.position, anomaly.index)
+            });
+            if is_next_event && found.len() >= limit {
+                return Ok(false);
+            }
+            if after.is_none_or(|after| anomaly > *after) {
+                found.push(anomaly);
+            }
+            Ok(true)
+        })?;
+        found.sort_unstable();
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn parked_after(&self, after: Position, limit: usize) -> Result<Vec<Parked>, StoreError> {
+        let params = [rows::number(after), rows::limit(limit)];
+        self.all(PARKED_AFTER, params, rows::parked)
+    }
+
+    fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError> {
+        self.one(PARKED, [rows::number(position)], rows::parked)
+    }
+
+    fn batch(&self, run: &RunId, batch: u64) -> Result<Option<BatchMark>, StoreError> {
+        let params = params![run.0.0, rows::number(Position(batch))];
+        self.one(BATCH, params, |row| {
+            Ok(BatchMark {
+                lines: rows::count(row, 0)?,
+                digest: row.hash(1)?,
+                receipts: row.get(2)?,
+            })
+        })
+    }
+
+    fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.write_totals()?;
+        self.figures()
+    }
+}
+
+/// The source and the key, as parameters.
+pub(super) fn of_grant(grant: &GrantId) -> [&str; 2] {
+    [grant.source.as_str(), grant.key.as_str()]
+}
+
+fn link(event: RecordedEvent) -> Option<RecordedLink> {
+    let (user, alias) = match event.event.statement {
+        Statement::Link { user, alias } => (user, alias),
+        Statement::Grant(_) | Statement::User(_) | Statement::Withdrawal { .. } => return None,
+    };
+    Some(RecordedLink {
+        user,
+        alias,
+        recorded_at: event.recorded_at,
+        withdrawn_at: event.withdrawn_at,
+    })
+}
+
+impl Session<'_> {
+    pub(super) fn segments(&self, grant: &GrantId) -> Result<Vec<Segment>, StoreError> {
+        self.all(SEGMENTS, of_grant(grant), |row| rows::segment(row, None))
+    }
+
+    pub(super) fn windows(&self, grant: &GrantId) -> Result<Vec<Window>, StoreError> {
+        self.all(WINDOWS, of_grant(grant), rows::window)
+    }
+
+    pub(super) fn anomalies(&self, grant: &GrantId) -> Result<Vec<RecordedAnomaly>, StoreError> {
+        let mut anomalies = self.all(ANOMALIES, of_grant(grant), rows::anomaly)?;
+        anomalies.sort_unstable();
+        Ok(anomalies)
+    }
+
+    fn figures(&self) -> Result<Statistics, StoreError> {
+        let read = || {
+            let totals =
+                "SELECT applied, ignored, repeated, events, grants, windows, anomalies FROM totals";
+            let (mut figures, repeated) = self.connection.query_row(totals, [], |row| {
+                let figures = Statistics {
+                    applied: rows::count(row, 0)?,
+                    ignored: rows::count(row, 1)?,
+                    events: rows::count(row, 3)?,
+                    grants: rows::count(row, 4)?,
+                    windows: rows::count(row, 5)?,
+                    anomalies: rows::count(row, 6)?,
+                    ..Statistics::default()
+                };
+                Ok((figures, rows::count(row, 2)?))
+            })?;
+            let parked = "SELECT count(*), count(*) FILTER (WHERE q.settled = 'open'), coalesce(sum(r.count), 0) \
+                 FROM quarantine q LEFT JOIN repetitions r ON r.position = q.position WHERE q.settled <> 'retried'";
+            let (kept, open, parked_again) = self.connection.query_row(parked, [], |row| {
+                Ok((
+                    rows::count(row, 0)?,
+                    rows::count(row, 1)?,
+                    rows::count(row, 2)?,
+                ))
+            })?;
+            figures.parked = open;
+            figures.quarantined = kept.saturating_add(parked_again);
+            figures.duplicate = repeated.saturating_sub(parked_again);
+            figures.received = [figures.ignored, figures.quarantined, figures.duplicate]
+                .into_iter()
+                .fold(figures.applied, u64::saturating_add);
+            let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+            let bytes = self
+                .connection
+                .query_row(size, [], |row| rows::count(row, 0));
+            figures.bytes = bytes.optional()?.unwrap_or(0);
+            Ok(figures)
+        };
+        let mut figures = read().map_err(|error: rusqlite::Error| self.note(&error))?;
+        figures.entries = self.head()?.position.0;
+        Ok(figures)
+    }
+}
+
+/// The statement for a filter; the conditions that are not asked for are left out, so that each one left is a look-up.
+fn entries_before(filter: &EntryFilter) -> String {
+    // Each parameter occurs in every statement, asked for or not, so that all are bound alike.
+    let mut sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM deliveries d WHERE d.position < :before \
+         AND (:source IS NULL OR TRUE) AND (:user IS NULL OR TRUE) AND (:grant IS NULL OR TRUE)"
+    )
+    .to_owned();
+    if filter.source.is_some() {
+        sql.push_str(" AND d.source = :source");
+    }
+    if filter.user.is_some() {
+        sql.push_str(
+            " AND d.position IN (SELECT e.position FROM grant_users g CROSS JOIN events e ON e.source = g.source \
+             AND e.grant_key = g.grant_key WHERE g.user_id = :user AND (e.user_id = :user OR e.other_user_id = :user) \
+             UNION ALL SELECT position FROM events INDEXED BY events_by_user \
+             WHERE grant_key = '' AND user_id = :user \
+             UNION ALL SELECT position FROM events INDEXED BY events_by_alias \
+             WHERE grant_key = '' AND other_user_id = :user)",
+        );
+    }
+    if filter.grant.is_some() {
+        // The key alone, whatever the source: the few sources are walked through first.
+        sql.push_str(
+            " AND d.position IN (WITH RECURSIVE sources (name) AS (SELECT min(source) FROM events UNION ALL \
+             SELECT (SELECT min(source) FROM events WHERE source > name) FROM sources WHERE name IS NOT NULL) \
+             SELECT e.position FROM sources CROSS JOIN events e ON e.source = name AND e.grant_key = :grant)",
+        );
+    }
+    sql.push_str(" ORDER BY d.position DESC LIMIT :limit");
+    sql
+}

@@ -1,0 +1,443 @@
+//! Between rows and values. Whatever a row holds that no value has is damage, never a guess.
+
+use std::error::Error;
+
+use rusqlite::types::Type;
+use rusqlite::{Result, Row};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::domain::delivery::{Outcome, Reason};
+use crate::domain::event::{
+    Cause, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement,
+};
+use crate::domain::grant::{Anomaly, How};
+use crate::domain::id::{
+    DedupeKey, GrantId, GrantKey, IdError, Position, ProductName, SourceName, UserId,
+};
+use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
+use crate::domain::window::{LivePhase, Phase, Segment, Window};
+use crate::store::{
+    Entry, EntryKind, EntryRefusal, Hash, NewEntry, Parked, RecordedAnomaly, Settled,
+};
+
+/// A text that no value of its column has.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a value of this column")]
+struct UnknownName(String);
+
+fn damaged(
+    column: usize,
+    kind: Type,
+    error: impl Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, Box::new(error))
+}
+
+/// Columns as values of the domain.
+pub(super) trait Columns {
+    fn text(&self, column: usize) -> Result<&str>;
+    fn text_or_null(&self, column: usize) -> Result<Option<&str>>;
+
+    fn id<T>(&self, column: usize, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T> {
+        new(self.text(column)?).map_err(|error| damaged(column, Type::Text, error))
+    }
+
+    fn id_or_null<T>(
+        &self,
+        column: usize,
+        new: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Result<Option<T>> {
+        self.text_or_null(column)?
+            .map(|text| new(text).map_err(|error| damaged(column, Type::Text, error)))
+            .transpose()
+    }
+
+    /// The value of that stored name.
+    fn named<T>(&self, column: usize, value: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let text = self.text(column)?;
+        value(text).ok_or_else(|| damaged(column, Type::Text, UnknownName(text.to_owned())))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: usize) -> Result<T> {
+        serde_json::from_str(self.text(column)?).map_err(|error| damaged(column, Type::Text, error))
+    }
+
+    fn position(&self, column: usize) -> Result<Position>;
+    fn instant(&self, column: usize) -> Result<Instant>;
+    fn end(&self, column: usize) -> Result<End>;
+    fn hash(&self, column: usize) -> Result<Hash>;
+    /// The grant whose source and key stand in this column and the next.
+    fn grant(&self, column: usize) -> Result<GrantId> {
+        Ok(GrantId {
+            source: self.id(column, SourceName::new)?,
+            key: self.id(column + 1, GrantKey::new)?,
+        })
+    }
+}
+
+impl Columns for Row<'_> {
+    fn text(&self, column: usize) -> Result<&str> {
+        let value = self.get_ref(column)?;
+        value
+            .as_str()
+            .map_err(|error| damaged(column, value.data_type(), error))
+    }
+
+    fn text_or_null(&self, column: usize) -> Result<Option<&str>> {
+        let value = self.get_ref(column)?;
+        value
+            .as_str_or_null()
+            .map_err(|error| damaged(column, value.data_type(), error))
+    }
+
+    fn position(&self, column: usize) -> Result<Position> {
+        let value: i64 = self.get(column)?;
+        u64::try_from(value)
+            .map(Position)
+            .map_err(|error| damaged(column, Type::Integer, error))
+    }
+
+    fn instant(&self, column: usize) -> Result<Instant> {
+        Instant::from_micros(self.get(column)?)
+            .map_err(|error| damaged(column, Type::Integer, error))
+    }
+
+    fn end(&self, column: usize) -> Result<End> {
+        End::from_micros(self.get(column)?).map_err(|error| damaged(column, Type::Integer, error))
+    }
+
+    fn hash(&self, column: usize) -> Result<Hash> {
+        Ok(Hash(self.get(column)?))
+    }
+}
+
+/// A position as SQLite holds it. Positions are counted by SQLite itself, so none is beyond.
+pub(super) fn number(position: Position) -> i64 {
+    i64::try_from(position.0).unwrap_or(i64::MAX)
+}
+
+/// A limit as SQLite takes it.
+pub(super) fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A count as a number that can be read back.
+pub(super) fn count(row: &Row<'_>, column: usize) -> Result<u64> {
+    row.position(column).map(|position| position.0)
+}
+
+macro_rules! entry_columns {
+    () => {
+        "d.position, d.kind, d.of_position, d.source, d.dedupe_key, d.recorded_at, d.received_at, d.outcome, \
+         d.arrival_is_order, d.event_count, d.event_name, d.reason, d.field, d.detail, d.salt, d.digest, d.hash, \
+         d.query, d.headers, d.body, (SELECT r.count FROM repetitions r WHERE r.position = d.position)"
+    };
+}
+pub(super) use entry_columns;
+
+/// The row of `entry_columns!`.
+pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
+    let of: Option<i64> = row.get(2)?;
+    let received_at: Option<i64> = row.get(6)?;
+    let repetitions: Option<i64> = row.get(20)?;
+    let fact = NewEntry {
+        kind: row.named(1, kind)?,
+        of: of.map(|_| row.position(2)).transpose()?,
+        source: row.id(3, SourceName::new)?,
+        dedupe_key: row.id(4, DedupeKey::new)?,
+        recorded_at: RecordedAt(row.instant(5)?),
+        received_at: received_at.map(|_| row.instant(6)).transpose()?,
+        outcome: row.named(7, outcome)?,
+        event_name: row.get(10)?,
+        refusal: refusal(row, 11)?,
+        body: row.get(19)?,
+        headers: row.get(18)?,
+        query: row.get(17)?,
+        events: Vec::new(),
+        arrival_is_order: row.get(8)?,
+    };
+    Ok(Entry {
+        position: row.position(0)?,
+        fact,
+        events: row.get(9)?,
+        repetitions: repetitions.map_or(Ok(0), |_| count(row, 20))?,
+        salt: row.get(14)?,
+        digest: row.hash(15)?,
+        hash: row.hash(16)?,
+    })
+}
+
+fn kind(name: &str) -> Option<EntryKind> {
+    use EntryKind::{Delivery, Discard, Retry, Rules};
+    [Delivery, Retry, Discard, Rules]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+}
+
+fn outcome(name: &str) -> Option<Outcome> {
+    [Outcome::Applied, Outcome::Ignored, Outcome::Quarantined]
+        .into_iter()
+        .find(|outcome| outcome.name() == name)
+}
+
+/// The refusal whose reason, field and detail stand from `column` on.
+fn refusal(row: &Row<'_>, column: usize) -> Result<Option<EntryRefusal>> {
+    if row.text_or_null(column)?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(EntryRefusal {
+        reason: row.named(column, |code| code.parse::<Reason>().ok())?,
+        field: row.get(column + 1)?,
+        detail: row.get(column + 2)?,
+    }))
+}
+
+/// A row of position, settled, settled_by, reason, field, detail.
+pub(super) fn parked(row: &Row<'_>) -> Result<Parked> {
+    let settled = match row.text(1)? {
+        "open" => Settled::Open,
+        "retried" => Settled::Retried(row.position(2)?),
+        "discarded" => Settled::Discarded(row.position(2)?),
+        other => return Err(damaged(1, Type::Text, UnknownName(other.to_owned()))),
+    };
+    let refusal = refusal(row, 3)?
+        .ok_or_else(|| damaged(3, Type::Null, UnknownName("no reason".to_owned())))?;
+    Ok(Parked {
+        position: row.position(0)?,
+        refusal,
+        settled,
+    })
+}
+
+/// The name and the entry by which a delivery was settled.
+pub(super) fn settled_columns(settled: &Settled) -> (&'static str, Option<i64>) {
+    match settled {
+        Settled::Open => ("open", None),
+        Settled::Retried(by) => ("retried", Some(number(*by))),
+        Settled::Discarded(by) => ("discarded", Some(number(*by))),
+    }
+}
+
+const LINKED: &str = "linked";
+const WITHDRAWN: &str = "withdrawn";
+
+macro_rules! event_columns {
+    () => {
+        "e.source, e.grant_key, e.position, e.event_index, e.change, e.effective_at, e.recorded_at, e.sequence, \
+         e.delivery_source, e.dedupe_key, e.user_id, e.other_user_id, e.product, e.statement, \
+         (SELECT w.recorded_at FROM withdrawals w WHERE w.source = e.delivery_source \
+          AND w.dedupe_key = e.dedupe_key AND e.change <> 'withdrawn')"
+    };
+}
+pub(super) use event_columns;
+
+/// The row of `event_columns!`.
+pub(super) fn event(row: &Row<'_>) -> Result<RecordedEvent> {
+    let withdrawn_at: Option<i64> = row.get(14)?;
+    Ok(RecordedEvent {
+        event: Event {
+            effective_at: EffectiveAt(row.instant(5)?),
+            statement: statement(row)?,
+        },
+        key: EventKey {
+            source: row.id(8, SourceName::new)?,
+            dedupe_key: row.id(9, DedupeKey::new)?,
+            index: row.get(3)?,
+        },
+        sequence: count(row, 7)?,
+        position: row.position(2)?,
+        recorded_at: RecordedAt(row.instant(6)?),
+        withdrawn_at: withdrawn_at
+            .map(|_| row.instant(14).map(RecordedAt))
+            .transpose()?,
+    })
+}
+
+#[derive(serde::Deserialize)]
+struct Withdrawn {
+    key: DedupeKey,
+}
+
+fn statement(row: &Row<'_>) -> Result<Statement> {
+    if !row.text(1)?.is_empty() {
+        return Ok(Statement::Grant(GrantStatement {
+            grant: row.grant(0)?,
+            user: row.id_or_null(10, UserId::new)?,
+            product: row.id_or_null(12, ProductName::new)?,
+            change: row.json(13)?,
+        }));
+    }
+    match row.text(4)? {
+        LINKED => Ok(Statement::Link {
+            user: row.id(10, UserId::new)?,
+            alias: row.id(11, UserId::new)?,
+        }),
+        WITHDRAWN => Ok(Statement::Withdrawal {
+            source: row.id(0, SourceName::new)?,
+            key: row.json::<Withdrawn>(13)?.key,
+        }),
+        _ => Ok(Statement::User(UserStatement {
+            source: row.id(0, SourceName::new)?,
+            user: row.id(10, UserId::new)?,
+            change: row.json(13)?,
+        })),
+    }
+}
+
+/// The columns in which a statement is kept.
+pub(super) struct StatementColumns<'a> {
+    pub(super) source: &'a SourceName,
+    pub(super) grant_key: &'a str,
+    pub(super) user_id: Option<&'a UserId>,
+    pub(super) other_user_id: Option<&'a UserId>,
+    pub(super) product: Option<&'a ProductName>,
+    pub(super) parent: Option<&'a GrantKey>,
+    pub(super) statement: String,
+}
+
+impl<'a> StatementColumns<'a> {
+    /// `delivery_source` stands for the source of a link, which speaks of none.
+    pub(super) fn of(
+        statement: &'a Statement,
+        delivery_source: &'a SourceName,
+    ) -> serde_json::Result<Self> {
+        let mut columns = Self {
+            source: delivery_source,
+            grant_key: "",
+            user_id: None,
+            other_user_id: None,
+            product: None,
+            parent: None,
+            statement: String::new(),
+        };
+        match statement {
+            Statement::Grant(grant) => {
+                columns.source = &grant.grant.source;
+                columns.grant_key = grant.grant.key.as_str();
+                columns.user_id = grant.user.as_ref();
+                columns.other_user_id = grant
+                    .users()
+                    .find(|user| Some(*user) != grant.user.as_ref());
+                columns.product = grant.product.as_ref();
+                columns.parent = grant.parent();
+                columns.statement = serde_json::to_string(&grant.change)?;
+            }
+            Statement::User(user) => {
+                columns.source = &user.source;
+                columns.user_id = Some(&user.user);
+                columns.statement = serde_json::to_string(&user.change)?;
+            }
+            Statement::Link { user, alias } => {
+                columns.user_id = Some(user);
+                columns.other_user_id = Some(alias);
+                columns.statement = json!({ "change": LINKED }).to_string();
+            }
+            Statement::Withdrawal { source, key } => {
+                columns.source = source;
+                columns.statement = json!({ "change": WITHDRAWN, "key": key }).to_string();
+            }
+        }
+        Ok(columns)
+    }
+}
+
+macro_rules! segment_columns {
+    () => {
+        "s.source, s.grant_key, s.from_at, s.to_at, s.phase, s.user_id, s.product, s.start_at, s.paid_until, s.end_at, \
+         s.cancelled, s.suspended, s.parent_ended, s.how, s.cause"
+    };
+}
+pub(super) use segment_columns;
+
+/// The row of `segment_columns!`. `asked` is a user likely to hold it, whose id then need not be checked again.
+pub(super) fn segment(row: &Row<'_>, asked: Option<&UserId>) -> Result<Segment> {
+    let user = |text: &str| match asked {
+        Some(asked) if asked.as_str() == text => Ok(asked.clone()),
+        Some(_) | None => UserId::new(text),
+    };
+    let phase = match row.text(4)? {
+        "live" => Phase::Live(LivePhase {
+            user: row.id(5, user)?,
+            product: row.id(6, ProductName::new)?,
+            start: row.instant(7)?,
+            paid_until: row.end(8)?,
+            end: row.end(9)?,
+            cancelled: row.get(10)?,
+            suspended: row.get(11)?,
+            parent_ended: row.get(12)?,
+        }),
+        "over" => Phase::Over {
+            how: match row.text(13)? {
+                "revoked" => How::Revoked,
+                "ended" => How::Ended(row.named(14, cause)?),
+                other => return Err(damaged(13, Type::Text, UnknownName(other.to_owned()))),
+            },
+            holder: row.id_or_null(5, user)?,
+        },
+        other => return Err(damaged(4, Type::Text, UnknownName(other.to_owned()))),
+    };
+    Ok(Segment {
+        from: row.instant(2)?,
+        to: row.end(3)?,
+        phase,
+    })
+}
+
+/// How a grant ended, and the cause.
+pub(super) fn how_columns(how: How) -> (&'static str, Option<&'static str>) {
+    match how {
+        How::Revoked => ("revoked", None),
+        How::Ended(cause) => ("ended", Some(cause_name(cause))),
+    }
+}
+
+fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Expired => "expired",
+        Cause::Cancelled => "cancelled",
+        Cause::RenewalFailed => "renewal_failed",
+        Cause::Refunded => "refunded",
+        Cause::UserRemoved => "user_removed",
+        Cause::Unspecified => "unspecified",
+    }
+}
+
+fn cause(name: &str) -> Option<Cause> {
+    use Cause::{Cancelled, Expired, Refunded, RenewalFailed, Unspecified, UserRemoved};
+    [
+        Expired,
+        Cancelled,
+        RenewalFailed,
+        Refunded,
+        UserRemoved,
+        Unspecified,
+    ]
+    .into_iter()
+    .find(|cause| cause_name(*cause) == name)
+}
+
+/// A row of start_at, end_at, user_id, product.
+pub(super) fn window(row: &Row<'_>) -> Result<Window> {
+    Ok(Window {
+        start: row.instant(0)?,
+        end: row.end(1)?,
+        user: row.id(2, UserId::new)?,
+        product: row.id(3, ProductName::new)?,
+    })
+}
+
+/// A row of position, event_index, source, grant_key, anomaly.
+pub(super) fn anomaly(row: &Row<'_>) -> Result<RecordedAnomaly> {
+    Ok(RecordedAnomaly {
+        position: row.position(0)?,
+        index: row.get(1)?,
+        grant: row.grant(2)?,
+        anomaly: row.named(4, anomaly_of_name)?,
+    })
+}
+
+fn anomaly_of_name(name: &str) -> Option<Anomaly> {
+    // The domain keeps name and value together; its JSON form is the name.
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
+}
