@@ -1,0 +1,230 @@
+//! Gathering what is known of a grant or a person, and folding it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::decision::Person;
+use crate::domain::event::{RecordedEvent, Statement};
+use crate::domain::fold::{BlockHistory, Folded, fold};
+use crate::domain::grant::Anomaly;
+use crate::domain::id::{GrantId, UserId};
+use crate::domain::rules::{Policy, Rules};
+use crate::domain::time::RecordedAt;
+use crate::domain::window::{ParentAccess, Segment, segments, windows};
+use crate::store::{Projection, RecordedAnomaly, RecordedRules, Snapshot, StoreError};
+
+/// The events of one grant, in their total order, and the blocks on its holders.
+pub(crate) struct GrantFacts {
+    pub(crate) grant: GrantId,
+    pub(crate) events: Vec<RecordedEvent>,
+    pub(crate) blocks: BTreeMap<UserId, BlockHistory>,
+    pub(crate) policy: Policy,
+}
+
+impl GrantFacts {
+    /// Loads what is known of the grant at `known_at` (`None`: all that is recorded).
+    pub(crate) fn load(
+        snapshot: &dyn Snapshot,
+        grant: &GrantId,
+        rules: &Rules,
+        known_at: Option<RecordedAt>,
+    ) -> Result<Self, StoreError> {
+        let mut events = snapshot.grant_events(grant)?;
+        events.retain(|event| event.is_known_at(known_at));
+        let mut blocks = BTreeMap::new();
+        for user in users(&events) {
+            let mut about_user = snapshot.user_events(&grant.source, &user)?;
+            if about_user.is_empty() {
+                continue;
+            }
+            about_user.retain(|event| event.is_known_at(known_at));
+            about_user.sort_by(RecordedEvent::fold_order);
+            let history = BlockHistory::fold(&grant.source, &user, &about_user);
+            blocks.insert(user, history);
+            events.append(&mut about_user);
+        }
+        events.sort_by(RecordedEvent::fold_order);
+        Ok(Self {
+            grant: grant.clone(),
+            events,
+            blocks,
+            policy: rules.policy(&grant.source),
+        })
+    }
+
+    pub(crate) fn fold(&self) -> Folded {
+        fold(&self.grant, &self.events, &self.policy)
+    }
+
+    /// Whether some event of the grant names one of the ids.
+    pub(crate) fn names_one_of(&self, ids: &BTreeSet<UserId>) -> bool {
+        users(&self.events).iter().any(|user| ids.contains(user))
+    }
+
+    /// Every parent some event of the grant names.
+    pub(crate) fn parents(&self) -> BTreeSet<GrantId> {
+        let statements =
+            self.events
+                .iter()
+                .filter_map(|recorded| match &recorded.event.statement {
+                    Statement::Grant(statement) => statement.parent(),
+                    Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => {
+                        None
+                    }
+                });
+        statements
+            .map(|key| GrantId {
+                source: self.grant.source.clone(),
+                key: key.clone(),
+            })
+            .collect()
+    }
+}
+
+/// Who the events of a grant name: nobody else can ever hold it.
+fn users(events: &[RecordedEvent]) -> BTreeSet<UserId> {
+    let statements = events.iter().map(|recorded| &recorded.event.statement);
+    statements.flat_map(Statement::users).cloned().collect()
+}
+
+/// What follows from the events of a grant; `None` if there are none.
+pub(crate) fn project(
+    snapshot: &dyn Snapshot,
+    grant: &GrantId,
+    rules: &Rules,
+    known_at: Option<RecordedAt>,
+) -> Result<Option<Projection>, StoreError> {
+    let facts = GrantFacts::load(snapshot, grant, rules, known_at)?;
+    if facts.events.is_empty() {
+        return Ok(None);
+    }
+    let folded = facts.fold();
+    let mut parents = BTreeMap::new();
+    for parent in facts.parents() {
+        let parent_facts = GrantFacts::load(snapshot, &parent, rules, known_at)?;
+        let access = ParentAccess::of(&parent_facts.fold().history, &parent_facts.blocks);
+        parents.insert(parent.key, access);
+    }
+    let segments = segments(&folded.history, &facts.blocks, &parents);
+    let mut anomalies: Vec<RecordedAnomaly> = folded
+        .anomalies
+        .iter()
+        .filter_map(|(place, anomaly)| Some((facts.events.get(*place)?, *anomaly)))
+        .chain(nested_parents(&facts, &parents))
+        .map(|(recorded, anomaly)| RecordedAnomaly {
+            position: recorded.position,
+            index: recorded.key.index,
+            anomaly,
+            grant: grant.clone(),
+        })
+        .collect();
+    anomalies.sort_unstable();
+    anomalies.dedup();
+    Ok(Some(Projection {
+        state: folded.state,
+        windows: windows(&segments),
+        segments,
+        anomalies,
+    }))
+}
+
+/// The events that name a parent which has a parent itself.
+fn nested_parents<'a>(
+    facts: &'a GrantFacts,
+    parents: &'a BTreeMap<crate::domain::id::GrantKey, ParentAccess>,
+) -> impl Iterator<Item = (&'a RecordedEvent, Anomaly)> {
+    facts.events.iter().filter_map(|recorded| {
+        let Statement::Grant(statement) = &recorded.event.statement else {
+            return None;
+        };
+        let parent = parents.get(statement.parent()?)?;
+        parent
+            .is_nested
+            .then_some((recorded, Anomaly::NestedParent))
+    })
+}
+
+/// The rules in force by what was known at `known_at`.
+pub(crate) fn rules_at(recorded: &[RecordedRules], known_at: Option<RecordedAt>) -> Rules {
+    recorded
+        .iter()
+        .rfind(|rules| known_at.is_none_or(|known_at| rules.recorded_at <= known_at))
+        .map(|rules| rules.rules.clone())
+        .unwrap_or_default()
+}
+
+/// The id and every id linked to it, directly or through others, by what was known at `known_at`.
+pub(crate) fn linked_ids(
+    snapshot: &dyn Snapshot,
+    user: &UserId,
+    known_at: Option<RecordedAt>,
+) -> Result<BTreeSet<UserId>, StoreError> {
+    let mut ids = BTreeSet::from([user.clone()]);
+    let mut unvisited = vec![user.clone()];
+    while let Some(id) = unvisited.pop() {
+        for link in snapshot.links(&id)? {
+            if link.is_known_at(known_at) {
+                for end in [link.user, link.alias] {
+                    if ids.insert(end.clone()) {
+                        unvisited.push(end);
+                    }
+                }
+            }
+        }
+    }
+    Ok(ids)
+}
+
+/// All that is known of a person at `known_at`.
+///
+/// The present is read from the projection; the past is folded from the events of this person's grants, so its cost does
+/// not depend on the size of the log.
+pub(crate) fn person(
+    snapshot: &dyn Snapshot,
+    user: &UserId,
+    rules: &Rules,
+    known_at: Option<RecordedAt>,
+) -> Result<Person, StoreError> {
+    let ids = linked_ids(snapshot, user, known_at)?;
+    let mut grants: BTreeMap<GrantId, Vec<Segment>> = BTreeMap::new();
+    for id in &ids {
+        match known_at {
+            None => grants.extend(snapshot.segments_naming(id)?),
+            Some(_) => {
+                for grant in snapshot.grants_naming(id)? {
+                    let projection = project(snapshot, &grant, rules, known_at)?;
+                    grants.insert(grant, projection.map_or_else(Vec::new, |it| it.segments));
+                }
+            }
+        }
+    }
+    let is_named = is_holder(&grants, &ids) || any_is_named(snapshot, &ids, known_at)?;
+    let position = match known_at {
+        None => snapshot.head()?.position,
+        Some(known_at) => snapshot.position_at(known_at)?,
+    };
+    Ok(Person {
+        ids,
+        is_named,
+        grants: grants.into_iter().collect(),
+        position,
+    })
+}
+
+/// A holder is named by the event that made them one; this saves a look-up for everyone who has or had access.
+fn is_holder(grants: &BTreeMap<GrantId, Vec<Segment>>, ids: &BTreeSet<UserId>) -> bool {
+    let mut holders = grants.values().flatten().filter_map(Segment::holder);
+    holders.any(|holder| ids.contains(holder))
+}
+
+fn any_is_named(
+    snapshot: &dyn Snapshot,
+    ids: &BTreeSet<UserId>,
+    known_at: Option<RecordedAt>,
+) -> Result<bool, StoreError> {
+    for id in ids {
+        if snapshot.is_named(id, known_at)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

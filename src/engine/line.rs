@@ -1,0 +1,233 @@
+//! JSON Lines: how deliveries stand in files, to be ingested and as they are exported.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::delivery::Delivery;
+use crate::domain::delivery::{Reason, Refusal};
+use crate::domain::id::SourceName;
+use crate::domain::time::Instant;
+use crate::provider::Request;
+use crate::store::Entry;
+
+/// A line of a file of deliveries.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The source the line names, if it is an envelope that names one.
+    pub source: Option<SourceName>,
+    /// When the request was received, if the envelope says so.
+    pub received_at: Option<Instant>,
+    /// The request.
+    pub request: Request,
+    /// Why the envelope cannot be taken apart; the request then is the whole line.
+    pub refusal: Option<Refusal>,
+}
+
+/// The delivery a line stands for. `source` is the source of all lines of the file; without one, every line has to name its
+/// own, and one that does not is parked under `any`.
+///
+/// A line that is refused as a whole is parked as a whole, so that a retry cannot take its inside for a statement of a
+/// source it does not name.
+pub(crate) fn delivery_of_line(
+    bytes: &[u8],
+    source: Option<&SourceName>,
+    any: &SourceName,
+) -> Delivery {
+    let line = read_line(bytes);
+    let refusal = line
+        .refusal
+        .or_else(|| refusal_of_source(bytes, source, line.source.as_ref()));
+    let source = source.or(line.source.as_ref()).unwrap_or(any).clone();
+    let delivery = match refusal {
+        Some(refusal) => Delivery::unreadable(source, body_only(bytes), refusal),
+        None => Delivery::trusted(source, line.request),
+    };
+    delivery.received_at(line.received_at)
+}
+
+fn refusal_of_source(
+    bytes: &[u8],
+    given: Option<&SourceName>,
+    named: Option<&SourceName>,
+) -> Option<Refusal> {
+    match (given, named) {
+        (Some(given), Some(named)) if given != named => {
+            let detail =
+                format!("the line is of `{named}`, the file was given as one of `{given}`");
+            Some(Refusal::new(Reason::BadField, "source", &detail))
+        }
+        (None, None) => Some(refusal_of_anonymous(bytes)),
+        (Some(_), Some(_) | None) | (None, Some(_)) => None,
+    }
+}
+
+/// Why a line that names no source is none of a mixed file: the first of its faults.
+fn refusal_of_anonymous(bytes: &[u8]) -> Refusal {
+    let detail = "a line of mixed sources has to be an envelope that names its source";
+    if std::str::from_utf8(bytes).is_err() {
+        return Refusal::new(Reason::NotUtf8, "body", detail);
+    }
+    match serde_json::from_slice::<&RawValue>(bytes) {
+        Err(_) => Refusal::new(Reason::NotJson, "body", detail),
+        Ok(raw) if !raw.get().starts_with('{') => Refusal::new(Reason::NotAnObject, "body", detail),
+        Ok(_) => Refusal::new(Reason::MissingField, "source", detail),
+    }
+}
+
+/// The keys an envelope may have; an object with any other key is a body.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(borrow, default)]
+    body_encoding: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    received_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    headers: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    query: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    source: Option<&'a RawValue>,
+}
+
+/// Reads a line: a body as the system sent it, or an envelope
+/// `{"received_at":"…Z","body":<JSON or string>,"headers":{…},"query":"…","source":"…"}`.
+///
+/// Total: what is neither is a body, and whoever decodes it says what is wrong with it.
+pub fn read_line(line: &[u8]) -> Line {
+    let envelope = match line.first() {
+        Some(b'{') => serde_json::from_slice::<Envelope<'_>>(line).ok(),
+        Some(_) | None => None,
+    };
+    let Some(envelope) = envelope else {
+        return Line {
+            source: None,
+            received_at: None,
+            request: body_only(line),
+            refusal: None,
+        };
+    };
+    open(&envelope).unwrap_or_else(|refusal| Line {
+        source: None,
+        received_at: None,
+        request: body_only(line),
+        refusal: Some(refusal),
+    })
+}
+
+fn body_only(line: &[u8]) -> Request {
+    Request {
+        body: line.to_vec(),
+        ..Request::default()
+    }
+}
+
+fn open(envelope: &Envelope<'_>) -> Result<Line, Refusal> {
+    let source: Option<String> = field(envelope.source, "source")?;
+    let received_at: Option<String> = field(envelope.received_at, "received_at")?;
+    let headers: Option<BTreeMap<String, String>> = field(envelope.headers, "headers")?;
+    let headers = headers.unwrap_or_default().into_iter();
+    Ok(Line {
+        source: source
+            .map(|name| SourceName::new(&name))
+            .transpose()
+            .map_err(|error| Refusal::new(Reason::BadId, "source", &error.to_string()))?,
+        received_at: received_at.map(|text| instant(&text)).transpose()?,
+        request: Request {
+            body: body(envelope)?,
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect(),
+            query: field(envelope.query, "query")?,
+        },
+        refusal: None,
+    })
+}
+
+fn field<T: for<'a> Deserialize<'a>>(
+    raw: Option<&RawValue>,
+    name: &str,
+) -> Result<Option<T>, Refusal> {
+    raw.map_or(Ok(None), |raw| {
+        serde_json::from_str(raw.get())
+            .map_err(|error| Refusal::new(Reason::BadField, name, &error.to_string()))
+    })
+}
+
+fn instant(text: &str) -> Result<Instant, Refusal> {
+    text.parse().map_err(|error| {
+        let reason = match error {
+            crate::domain::time::TimeError::Malformed => Reason::BadTime,
+            crate::domain::time::TimeError::OutOfRange => Reason::TimeOutOfRange,
+        };
+        Refusal::new(reason, "received_at", &error.to_string())
+    })
+}
+
+fn body(envelope: &Envelope<'_>) -> Result<Vec<u8>, Refusal> {
+    let encoding: Option<String> = field(envelope.body_encoding, "body_encoding")?;
+    let raw = envelope.body.get();
+    match (encoding.as_deref(), raw.as_bytes().first()) {
+        (None, Some(b'"')) => {
+            let text: Option<String> = field(Some(envelope.body), "body")?;
+            Ok(text.unwrap_or_default().into_bytes())
+        }
+        (None, Some(b'n')) => Ok(Vec::new()),
+        (None, Some(_) | None) => Ok(raw.as_bytes().to_vec()),
+        (Some("base64"), _) => {
+            let text: Option<String> = field(Some(envelope.body), "body")?;
+            BASE64
+                .decode(text.unwrap_or_default())
+                .map_err(|error| Refusal::new(Reason::BadField, "body", &error.to_string()))
+        }
+        (Some(_), _) => Err(Refusal::new(
+            Reason::BadField,
+            "body_encoding",
+            "only `base64` is known",
+        )),
+    }
+}
+
+/// Writes a delivery of the log as one line, without a line break. [`read_line`] gives back the same request, byte for byte.
+pub fn write_line(entry: &Entry) -> String {
+    let fact = &entry.fact;
+    let received_at = fact.received_at.unwrap_or(fact.recorded_at.0);
+    let (body, encoding) = written_body(&fact.body);
+    let mut line = format!("{{\"received_at\":\"{received_at}\",\"body\":{body}");
+    if let Some(encoding) = encoding {
+        line.push_str(&format!(",\"body_encoding\":\"{encoding}\""));
+    }
+    if let Some(headers) = &fact.headers {
+        line.push_str(&format!(",\"headers\":{headers}"));
+    }
+    if let Some(query) = &fact.query {
+        line.push_str(&format!(",\"query\":{}", quoted(query)));
+    }
+    line.push_str(&format!(",\"source\":{}}}", quoted(fact.source.as_str())));
+    line
+}
+
+/// As JSON where that gives the bytes back, else as a string, else in base64.
+fn written_body(body: &[u8]) -> (String, Option<&'static str>) {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return (quoted(&BASE64.encode(body)), Some("base64"));
+    };
+    let is_one_line = !text.contains(['\n', '\r']);
+    if text.starts_with('{')
+        && is_one_line
+        && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get() == text)
+    {
+        return (text.to_owned(), None);
+    }
+    (quoted(text), None)
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

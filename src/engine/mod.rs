@@ -1,0 +1,185 @@
+//! The engine: the only place that knows both providers and stores.
+//!
+//! ```text
+//! write:  bytes --verify--> Verified --decode--> Events | Ignored | Quarantined --append--> New | Duplicate --fold--> windows
+//! read :  segments (or, for the past, the events of one person) --decide(user, resource, at, as of)--> Decision
+//! ```
+//!
+//! A write is one transaction from the key's look-up to the projection, so a reader never sees windows that do not follow
+//! from the log. Deciding writes nothing.
+
+use crate::domain::decision::Decision;
+use crate::domain::id::{Position, SourceName};
+use crate::domain::rules::Rules;
+use crate::domain::time::Instant;
+use crate::provider::{Request, VerifyError};
+use crate::store::{Store, StoreError};
+
+mod delivery;
+mod explain;
+mod facts;
+mod file;
+mod ingest;
+mod line;
+mod quarantine;
+mod reader;
+mod sources;
+mod taking;
+mod verify;
+
+pub use delivery::{Delivery, Receipt};
+pub use explain::{Effect, Explanation, GrantSummary, Step};
+pub use file::{FileError, FileOptions, LineReceipt};
+pub use ingest::{Batch, BatchReceipts};
+pub use line::{Line, read_line, write_line};
+pub use quarantine::Retried;
+pub use reader::{GrantView, LogEntry, Reader, UserWindow};
+pub use sources::Secrets;
+pub use verify::{Fault, Progress, Verification};
+
+/// Takes deliveries and keeps the projection true. One engine writes; any number of [`Reader`]s ask.
+///
+/// The clock is an argument everywhere: the engine never reads one.
+///
+/// ```
+/// use tenure::{Delivery, Engine, MemoryStore, Question, Request, Secrets};
+///
+/// let mut engine = Engine::new(MemoryStore::new()?, Secrets::default())?;
+/// let body = br#"{"specversion":"1.0","id":"e1","source":"crm","type":"tenure.granted",
+///     "time":"2026-01-01T00:00:00Z","subject":"u1",
+///     "data":{"grant":"g1","product":"news","until":"2026-02-01T00:00:00Z"}}"#;
+/// let request = Request { body: body.to_vec(), ..Request::default() };
+/// let now = "2026-01-01T00:00:05Z".parse()?;
+/// engine.ingest(Delivery::trusted("cloudevents".parse()?, request), now)?;
+///
+/// let question = Question {
+///     user: "u1".parse()?,
+///     resource: "news".parse()?,
+///     at: "2026-01-15T00:00:00Z".parse()?,
+///     as_of: None,
+/// };
+/// assert!(engine.reader()?.check(&question)?.verdict.is_allowed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Engine<S: Store> {
+    store: S,
+    secrets: Secrets,
+}
+
+/// Why the engine could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed. What was being written may or may not be there; sending it again is harmless.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no source of that name by the rules in force.
+    #[error("no source is called `{name}`; there are: {known}")]
+    UnknownSource {
+        /// The name asked for.
+        name: SourceName,
+        /// The names there are.
+        known: String,
+    },
+    /// A request from the network was not believed. Nothing was recorded.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// There is no open quarantined delivery at that position.
+    #[error("no delivery is in quarantine at position {0}")]
+    NotParked(Position),
+    /// Rules are in force already, or the log is not empty.
+    #[error("the log is not empty: rules can only be put in force at its beginning")]
+    NotEmpty,
+}
+
+impl EngineError {
+    /// Whether the same call may succeed later without anything being changed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::UnknownSource { .. } | Self::Verify(_) | Self::NotParked(_) | Self::NotEmpty => {
+                false
+            }
+        }
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// An engine over a store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn new(store: S, secrets: Secrets) -> Result<Self, EngineError> {
+        store.reader()?;
+        Ok(Self { store, secrets })
+    }
+
+    /// The same engine with other secrets, as after one was changed.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// A handle to ask with, from this or another thread. It sees every delivery that was acknowledged before it is asked.
+    ///
+    /// # Errors
+    /// If the store cannot be opened once more.
+    pub fn reader(&self) -> Result<Reader<S::Reader>, EngineError> {
+        Ok(Reader::new(self.store.reader()?))
+    }
+
+    /// The rules in force; the defaults if none were ever recorded.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn rules(&self) -> Result<Rules, EngineError> {
+        self.reader()?.rules()
+    }
+
+    /// Shows that a request from the network comes from the source's system. The clock is needed against replays.
+    ///
+    /// # Errors
+    /// [`EngineError::Verify`] if it is not believed, [`EngineError::UnknownSource`] if there is no such source.
+    pub fn verify_request(
+        &self,
+        source: &SourceName,
+        request: Request,
+        now: Instant,
+    ) -> Result<Delivery, EngineError> {
+        let rules = self.rules()?;
+        let found =
+            sources::source(&rules, source).ok_or_else(|| unknown_source(&rules, source))?;
+        let secret = self.secrets.get(source);
+        let verified = found.provider.verify(request, secret, now)?;
+        Ok(Delivery::verified(source.clone(), verified))
+    }
+
+    /// Fails unless there is a source of that name by the rules in force.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownSource`], which lists the names there are.
+    pub fn require_source(&self, source: &SourceName) -> Result<(), EngineError> {
+        let rules = self.rules()?;
+        match sources::source(&rules, source) {
+            Some(_) => Ok(()),
+            None => Err(unknown_source(&rules, source)),
+        }
+    }
+}
+
+fn unknown_source(rules: &Rules, name: &SourceName) -> EngineError {
+    EngineError::UnknownSource {
+        name: name.clone(),
+        known: sources::source_names(rules).join(", "),
+    }
+}
+
+/// One decision in its stable JSON form, on one line.
+pub fn decision_json(decision: &Decision) -> String {
+    serde_json::to_string(decision).unwrap_or_default()
+}

@@ -1,0 +1,77 @@
+//! Which source speaks which dialect, and with which secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::domain::id::SourceName;
+use crate::domain::rules::{Rules, SourceRules};
+use crate::provider::{PROVIDERS, Provider, Secret, SourceContext, provider};
+
+/// The secrets of the sources. They are handed in at each start and never stored.
+#[derive(Clone, Default)]
+pub struct Secrets(BTreeMap<SourceName, Secret>);
+
+impl Secrets {
+    /// Adds the secret of a source.
+    #[must_use]
+    pub fn with(mut self, source: SourceName, secret: Secret) -> Self {
+        self.0.insert(source, secret);
+        self
+    }
+
+    /// The secret of a source.
+    pub fn get(&self, source: &SourceName) -> Option<&Secret> {
+        self.0.get(source)
+    }
+}
+
+/// Names the sources that have one, never the secrets.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A source by the rules in force.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) context: SourceContext<'a>,
+}
+
+/// The source of that name. Without configured sources, every provider is a source of its own name; `staff` always is one.
+pub(crate) fn source<'a>(rules: &'a Rules, name: &'a SourceName) -> Option<Source<'a>> {
+    let configured = rules.sources.get(name);
+    let provider = match configured {
+        _ if name.is_staff() => staff_provider(),
+        Some(SourceRules { provider: kind, .. }) => provider(kind),
+        None if rules.sources.is_empty() => provider(name.as_str()),
+        None => None,
+    }?;
+    let context = SourceContext {
+        name,
+        rules: configured,
+        products: rules,
+    };
+    Some(Source { provider, context })
+}
+
+fn staff_provider() -> Option<&'static dyn Provider> {
+    PROVIDERS
+        .iter()
+        .copied()
+        .find(|provider| provider.speaks_for_staff())
+}
+
+/// The names of all sources by the rules in force, sorted.
+pub(crate) fn source_names(rules: &Rules) -> Vec<String> {
+    let mut names: Vec<String> = if rules.sources.is_empty() {
+        PROVIDERS.iter().map(|it| it.name().to_owned()).collect()
+    } else {
+        rules.sources.keys().map(|name| name.to_string()).collect()
+    };
+    names.push(SourceName::STAFF.to_owned());
+    names.sort_unstable();
+    names.dedup();
+    names
+}

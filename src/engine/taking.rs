@@ -1,0 +1,425 @@
+//! One transaction that takes deliveries: each is opened, decoded, told from repetitions and appended; then every grant
+//! they concern is folded once.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::delivery::{Content as Arrived, Delivery, Receipt};
+use super::facts::{project, rules_at};
+use super::sources::{Source, source};
+use super::{EngineError, Secrets, unknown_source};
+use crate::domain::delivery::{Outcome, Reason, Refusal};
+use crate::domain::event::{Change, Event, Statement, Term};
+use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName};
+use crate::domain::rules::Rules;
+use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
+use crate::provider::{Content, Decoded, Dedupe, Request, Stated, Verified, digest};
+use crate::store::{
+    EntryKind, EntryRefusal, Hash, NewEntry, Packet, Snapshot, StoreError, Transaction,
+};
+
+/// The field of an envelope by which a history claims its times.
+pub(crate) const RECEIVED_AT: &str = "received_at";
+
+/// Takes deliveries in order, then folds each grant they concern once.
+pub(crate) fn take(
+    transaction: &mut dyn Transaction,
+    secrets: &Secrets,
+    deliveries: Vec<Delivery>,
+    now: Instant,
+) -> Result<Vec<Receipt>, EngineError> {
+    let rules = rules_at(&transaction.rules()?, None);
+    let mut taking = Taking {
+        last_recorded: transaction.head()?.recorded_at,
+        transaction,
+        rules: &rules,
+        secrets,
+        now,
+        concerned: BTreeSet::new(),
+    };
+    let receipts = deliveries
+        .into_iter()
+        .map(|delivery| taking.take(delivery))
+        .collect::<Result<Vec<Receipt>, EngineError>>()?;
+    let concerned = taking.concerned;
+    project_all(transaction, &rules, concerned)?;
+    Ok(receipts)
+}
+
+/// Folds the grants, and their children, whose access hangs on theirs.
+pub(crate) fn project_all(
+    transaction: &mut dyn Transaction,
+    rules: &Rules,
+    mut grants: BTreeSet<GrantId>,
+) -> Result<(), StoreError> {
+    let mut children = Vec::new();
+    for grant in &grants {
+        children.extend(transaction.children(grant)?);
+    }
+    grants.extend(children);
+    for grant in &grants {
+        let projection = project(&*transaction, grant, rules, None)?;
+        transaction.project(grant, projection.as_ref())?;
+    }
+    Ok(())
+}
+
+/// One transaction that takes deliveries.
+struct Taking<'a> {
+    transaction: &'a mut dyn Transaction,
+    rules: &'a Rules,
+    secrets: &'a Secrets,
+    now: Instant,
+    last_recorded: Option<RecordedAt>,
+    /// The grants whose events have changed.
+    concerned: BTreeSet<GrantId>,
+}
+
+/// A delivery as far as it could be read.
+pub(crate) struct Read {
+    pub(crate) request: Request,
+    /// The text that dedupe keys and digests speak of.
+    pub(crate) text: Vec<u8>,
+    pub(crate) decoded: Decoded,
+    pub(crate) arrival_is_order: bool,
+}
+
+impl Taking<'_> {
+    fn take(&mut self, delivery: Delivery) -> Result<Receipt, EngineError> {
+        let name = delivery.source.clone();
+        let late_claim = delivery.claims_recorded_time
+            && delivery
+                .received_at
+                .is_some_and(|claimed| claimed > self.now);
+        let recorded_at = self.recorded_at(&delivery);
+        let received_at = delivery.received_at;
+        let mut read = self.read(delivery.content, &name)?;
+        if late_claim {
+            let detail = "later than the clock: a history cannot be received in the future";
+            let refusal = Refusal::new(Reason::BadTime, RECEIVED_AT, detail);
+            read.decoded.content = Content::Quarantined(refusal);
+        }
+        let packet = latest_packet(self.transaction, &name, &read)?;
+        if let Some(receipt) = self.repetition(&name, &read, packet.as_ref())? {
+            return Ok(receipt);
+        }
+        let key = read
+            .decoded
+            .dedupe
+            .key(&read.text, packet.as_ref().map(|it| &it.key));
+        if self.transaction.key_holder(&name, &key)?.is_some() {
+            let refusal = id_conflict();
+            read.decoded.content = Content::Quarantined(refusal);
+        }
+        if let Some(receipt) = self.parked_before(&name, &key, &read)? {
+            return Ok(receipt);
+        }
+        self.append(&name, key, read, recorded_at, received_at)
+    }
+
+    /// At least a microsecond after the last entry; a history may claim its own times.
+    fn recorded_at(&self, delivery: &Delivery) -> RecordedAt {
+        // Rules put in force on the empty log stand before all time; a history that states no times begins in 1970.
+        let began = self.last_recorded.filter(|last| last.0 > Instant::FIRST);
+        let next = began.map_or(Instant::FIRST.next(), |last| last.0.next());
+        let wanted = match (delivery.claims_recorded_time, delivery.received_at) {
+            (false, _) => self.now,
+            (true, Some(claimed)) if claimed <= self.now => claimed,
+            (true, Some(_) | None) if began.is_none() => Instant::EPOCH,
+            (true, Some(_) | None) => next,
+        };
+        RecordedAt(wanted.max(next))
+    }
+
+    fn read(&self, content: Arrived, name: &SourceName) -> Result<Read, EngineError> {
+        let Some(source) = source(self.rules, name) else {
+            return match content {
+                Arrived::Unreadable(request, refusal) => Ok(unreadable(request, refusal, false)),
+                Arrived::Verified(_) | Arrived::Trusted(_) => Err(unknown_source(self.rules, name)),
+            };
+        };
+        let opened = match content {
+            Arrived::Verified(verified) => Ok(verified),
+            Arrived::Trusted(request) => {
+                Verified::trusted(source.provider, request, self.secrets.get(name))
+            }
+            Arrived::Unreadable(request, refusal) => Err((request, refusal)),
+        };
+        Ok(decode(source, opened))
+    }
+
+    /// The same delivery came before: it is counted there.
+    fn repetition(
+        &mut self,
+        name: &SourceName,
+        read: &Read,
+        packet: Option<&Packet>,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Some(first) = repeated(self.transaction, name, read, packet)? else {
+            return Ok(None);
+        };
+        self.transaction.count_repetition(first)?;
+        Ok(Some(Receipt {
+            outcome: Outcome::Duplicate,
+            position: first,
+            kind: read.decoded.kind.clone(),
+            events: 0,
+            refusal: None,
+        }))
+    }
+
+    /// The same delivery is in quarantine already, and is no more readable than before: it is counted there.
+    fn parked_before(
+        &mut self,
+        name: &SourceName,
+        key: &DedupeKey,
+        read: &Read,
+    ) -> Result<Option<Receipt>, StoreError> {
+        let Content::Quarantined(refusal) = &read.decoded.content else {
+            return Ok(None);
+        };
+        for parked in self.transaction.parked_with_key(name, key)? {
+            let entry = self.transaction.entry(parked.position)?;
+            let is_same = entry.is_some_and(|entry| {
+                entry.fact.body == read.request.body && entry.fact.query == read.request.query
+            });
+            if is_same && parked.refusal.reason == refusal.reason {
+                self.transaction.count_repetition(parked.position)?;
+                return Ok(Some(Receipt {
+                    outcome: Outcome::Quarantined,
+                    position: parked.position,
+                    kind: read.decoded.kind.clone(),
+                    events: 0,
+                    refusal: Some(refusal.clone()),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn append(
+        &mut self,
+        name: &SourceName,
+        key: DedupeKey,
+        read: Read,
+        recorded_at: RecordedAt,
+        received_at: Option<Instant>,
+    ) -> Result<Receipt, EngineError> {
+        let effective_at = EffectiveAt(received_at.unwrap_or(recorded_at.0));
+        let (outcome, events, refusal) = settle_content(read.decoded.content, effective_at);
+        let packet = held_packet(&read.decoded.dedupe, outcome, &key, &read.text);
+        concern(self.transaction, &events, &mut self.concerned)?;
+        let receipt = Receipt {
+            outcome,
+            position: Position::default(),
+            kind: read.decoded.kind.clone(),
+            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            refusal: refusal.clone(),
+        };
+        let position = self.transaction.append(NewEntry {
+            kind: EntryKind::Delivery,
+            of: None,
+            source: name.clone(),
+            dedupe_key: key,
+            recorded_at,
+            received_at,
+            outcome,
+            event_name: read.decoded.kind,
+            refusal: refusal.map(entry_refusal),
+            body: read.request.body,
+            headers: headers_json(&read.request.headers),
+            query: read.request.query,
+            events,
+            arrival_is_order: read.arrival_is_order,
+        })?;
+        if let Some((grant, packet)) = packet {
+            self.transaction.remember_packet(name, &grant, &packet)?;
+        }
+        self.last_recorded = Some(recorded_at);
+        Ok(Receipt {
+            position,
+            ..receipt
+        })
+    }
+}
+
+/// Decodes what was opened; what was not is quarantined.
+pub(crate) fn decode(source: Source<'_>, opened: Result<Verified, (Request, Refusal)>) -> Read {
+    let arrival_is_order = source.provider.arrival_is_order();
+    match opened {
+        Ok(verified) => Read {
+            decoded: source.provider.decode(verified.text(), &source.context),
+            text: verified.text().to_vec(),
+            request: verified.request().clone(),
+            arrival_is_order,
+        },
+        Err((request, refusal)) => unreadable(request, refusal, arrival_is_order),
+    }
+}
+
+/// What cannot be read is known by the digest of all that was received.
+fn unreadable(request: Request, refusal: Refusal, arrival_is_order: bool) -> Read {
+    let mut text = request.body.clone();
+    text.extend_from_slice(request.query.as_deref().unwrap_or_default().as_bytes());
+    Read {
+        request,
+        text,
+        decoded: Decoded {
+            kind: None,
+            dedupe: Dedupe::Text,
+            content: Content::Quarantined(refusal),
+        },
+        arrival_is_order,
+    }
+}
+
+/// The latest packet of the grant a packet belongs to.
+pub(crate) fn latest_packet(
+    snapshot: &dyn Snapshot,
+    source: &SourceName,
+    read: &Read,
+) -> Result<Option<Packet>, StoreError> {
+    match &read.decoded.dedupe {
+        Dedupe::Packet { grant, .. } => snapshot.latest_packet(source, grant),
+        Dedupe::Key(_) | Dedupe::Text => Ok(None),
+    }
+}
+
+/// The position of the same delivery, if it was applied or ignored before.
+pub(crate) fn repeated(
+    snapshot: &dyn Snapshot,
+    source: &SourceName,
+    read: &Read,
+    latest: Option<&Packet>,
+) -> Result<Option<Position>, StoreError> {
+    let dedupe = &read.decoded.dedupe;
+    let key = match (dedupe, latest) {
+        (Dedupe::Packet { once: false, .. }, Some(latest))
+            if latest.text_digest == Hash(digest(&[&read.text])) =>
+        {
+            latest.key.clone()
+        }
+        (dedupe, latest) => dedupe.key(&read.text, latest.map(|it| &it.key)),
+    };
+    let Some(holder) = snapshot.key_holder(source, &key)? else {
+        return Ok(None);
+    };
+    let Some(entry) = snapshot.entry(holder)? else {
+        return Ok(None);
+    };
+    let first = entry.fact.of.unwrap_or(holder);
+    match dedupe {
+        // The key is made of the text: the same key is the same text.
+        Dedupe::Text | Dedupe::Packet { .. } => Ok(Some(first)),
+        Dedupe::Key(_) => {
+            let body = match entry.fact.of {
+                None => Some(entry.fact.body),
+                Some(of) => snapshot.entry(of)?.map(|first| first.fact.body),
+            };
+            Ok((body.as_ref() == Some(&read.request.body)).then_some(first))
+        }
+    }
+}
+
+/// The packet to remember: only what holds its key counts as the latest.
+fn held_packet(
+    dedupe: &Dedupe,
+    outcome: Outcome,
+    key: &DedupeKey,
+    text: &[u8],
+) -> Option<(GrantKey, Packet)> {
+    match dedupe {
+        Dedupe::Packet { grant, .. } if outcome.holds_its_key() => {
+            let packet = Packet {
+                key: key.clone(),
+                text_digest: Hash(digest(&[text])),
+            };
+            Some((grant.clone(), packet))
+        }
+        Dedupe::Packet { .. } | Dedupe::Key(_) | Dedupe::Text => None,
+    }
+}
+
+/// Outcome, events and refusal of decoded content; events without a time of their own take effect at `effective_at`.
+pub(crate) fn settle_content(
+    content: Content,
+    effective_at: EffectiveAt,
+) -> (Outcome, Vec<Event>, Option<Refusal>) {
+    match content {
+        Content::Ignored => (Outcome::Ignored, Vec::new(), None),
+        Content::Quarantined(refusal) => (Outcome::Quarantined, Vec::new(), Some(refusal)),
+        Content::Events(stated) => {
+            let events = stated.into_iter().map(|it| event(it, effective_at));
+            (Outcome::Applied, events.collect(), None)
+        }
+    }
+}
+
+fn event(stated: Stated, received_at: EffectiveAt) -> Event {
+    let effective_at = stated.effective_at.unwrap_or(received_at);
+    let mut statement = stated.statement;
+    if let (Some(length), Statement::Grant(grant)) = (stated.lasts, &mut statement)
+        && let Change::Granted(granted) = &mut grant.change
+    {
+        let end: End = effective_at.0.plus(length);
+        granted.term = Term::Until(end);
+    }
+    Event {
+        effective_at,
+        statement,
+    }
+}
+
+pub(crate) fn id_conflict() -> Refusal {
+    let detail = "a delivery of this id and another body came before and stands";
+    Refusal::new(Reason::IdConflict, "id", detail)
+}
+
+/// Adds every grant whose fold the events alter.
+pub(crate) fn concern(
+    snapshot: &dyn Snapshot,
+    events: &[Event],
+    concerned: &mut BTreeSet<GrantId>,
+) -> Result<(), StoreError> {
+    for event in events {
+        match &event.statement {
+            Statement::Grant(statement) => {
+                concerned.insert(statement.grant.clone());
+            }
+            Statement::User(statement) => {
+                let grants = snapshot.grants_naming(&statement.user)?;
+                concerned.extend(
+                    grants
+                        .into_iter()
+                        .filter(|it| it.source == statement.source),
+                );
+            }
+            Statement::Link { .. } => {}
+            Statement::Withdrawal { source, key } => {
+                if let Some(position) = snapshot.key_holder(source, key)? {
+                    let taken_back = snapshot.events_of(position)?;
+                    let taken_back: Vec<Event> = taken_back
+                        .into_iter()
+                        .map(|recorded| recorded.event)
+                        .filter(|event| !matches!(event.statement, Statement::Withdrawal { .. }))
+                        .collect();
+                    concern(snapshot, &taken_back, concerned)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn entry_refusal(refusal: Refusal) -> EntryRefusal {
+    EntryRefusal {
+        reason: refusal.reason,
+        field: refusal.field,
+        detail: refusal.detail,
+    }
+}
+
+fn headers_json(headers: &std::collections::BTreeMap<String, String>) -> Option<String> {
+    (!headers.is_empty()).then(|| json!(headers).to_string())
+}

@@ -1,0 +1,50 @@
+#![doc = include_str!("../README.md")]
+//!
+//! ## Map of the modules
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`domain`] | the pure core: instants and periods, ids, events and their changes, the state machine of a grant, the fold, segments and windows, the decision, the rules |
+//! | [`provider`] | one dialect each: is a request authentic, and what does it state |
+//! | [`store`] | the log, what follows from it, and bookkeeping: the contract ([`Store`]), in memory ([`MemoryStore`]) and in a SQLite file ([`SqliteStore`]) |
+//! | the root | the engine over both: [`Engine`] takes deliveries, [`Reader`] answers questions |
+//!
+//! Where to begin: [`Engine`] and [`Reader`]. A [`Delivery`] goes in and a [`Receipt`] comes out; a [`Question`] goes in and
+//! a [`Decision`] comes out, or an [`Explanation`]. What a decision means is said in [`domain::decision`], what a change does
+//! to a grant in [`domain::grant`].
+//!
+//! Nothing here reads a clock, an environment variable or a configuration file: the caller hands in the time, the
+//! [`Secrets`] and the [`Rules`].
+
+pub mod domain;
+mod engine;
+pub mod provider;
+pub mod store;
+
+pub use domain::decision::{Access, AllowReason, Decision, DenyReason, Question, Verdict};
+pub use domain::delivery::{Outcome, Reason, Refusal};
+pub use domain::event::{
+    Cause, Change, Event, EventKey, GrantStatement, Granted, Origin, RecordedEvent, Statement,
+    Term, UserChange, UserStatement,
+};
+pub use domain::grant::{Anomaly, How, Live, Over, State};
+pub use domain::id::{
+    BlockName, DedupeKey, GrantId, GrantKey, IdError, PeriodName, Position, ProductName,
+    ResourceName, SourceName, UserId,
+};
+pub use domain::rules::{Include, Policy, ProductRules, RefundPolicy, Rules, SourceRules};
+pub use domain::time::{
+    EffectiveAt, End, Instant, Length, Period, PeriodError, RecordedAt, TimeError,
+};
+pub use domain::window::{Segment, Window};
+pub use engine::{
+    Batch, BatchReceipts, Delivery, Effect, Engine, EngineError, Explanation, Fault, FileError,
+    FileOptions, GrantSummary, GrantView, Line, LineReceipt, LogEntry, Progress, Reader, Receipt,
+    Retried, Secrets, Step, UserWindow, Verification, decision_json, read_line, write_line,
+};
+pub use provider::{PROVIDERS, Provider, Request, Secret, Verified, VerifyError};
+pub use rusqlite;
+pub use store::{
+    Entry, EntryFilter, EntryKind, Hash, MemoryReader, MemoryStore, Parked, RunId, Settled,
+    SqliteReader, SqliteStore, SqliteStoreOptions, Statistics, Store, StoreError, StoreReader,
+};
