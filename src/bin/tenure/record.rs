@@ -1,0 +1,236 @@
+//! What was recorded: `log`, `anomalies`.
+
+use serde::Serialize;
+use tenure::{
+    EntryFilter, LogEntry, Position, Reader, RecordedEvent, SqliteReader, Statement, UserId,
+};
+
+use crate::args::LogArgs;
+use crate::failure::{Ending, Failure};
+use crate::output::Table;
+use crate::run::{Run, id};
+
+const CHUNK: usize = 1_000;
+
+/// An entry of the log as JSON.
+#[derive(Serialize)]
+struct EntryJson<'a> {
+    position: Position,
+    entry: &'a str,
+    of: Option<Position>,
+    source: &'a str,
+    recorded_at: tenure::RecordedAt,
+    received_at: Option<tenure::Instant>,
+    outcome: &'a str,
+    kind: Option<&'a str>,
+    key: &'a str,
+    repetitions: u64,
+    reason: Option<&'a str>,
+    field: Option<&'a str>,
+    events: Vec<EventJson<'a>>,
+}
+
+/// An event as JSON.
+#[derive(Serialize)]
+struct EventJson<'a> {
+    change: &'a str,
+    effective_at: tenure::EffectiveAt,
+    users: Vec<&'a UserId>,
+    grant: Option<&'a str>,
+    source: Option<&'a str>,
+    withdrawn_at: Option<tenure::RecordedAt>,
+}
+
+impl<'a> EntryJson<'a> {
+    fn of(entry: &'a LogEntry) -> Self {
+        let fact = &entry.entry.fact;
+        let refusal = fact.refusal.as_ref();
+        Self {
+            position: entry.entry.position,
+            entry: fact.kind.name(),
+            of: fact.of,
+            source: fact.source.as_str(),
+            recorded_at: fact.recorded_at,
+            received_at: fact.received_at,
+            outcome: fact.outcome.name(),
+            kind: fact.event_name.as_deref(),
+            key: fact.dedupe_key.as_str(),
+            repetitions: entry.entry.repetitions,
+            reason: refusal.map(|refusal| refusal.reason.code()),
+            field: refusal.map(|refusal| refusal.field.as_str()),
+            events: entry.events.iter().map(EventJson::of).collect(),
+        }
+    }
+}
+
+impl<'a> EventJson<'a> {
+    fn of(recorded: &'a RecordedEvent) -> Self {
+        let statement = &recorded.event.statement;
+        let (grant, source) = match statement {
+            Statement::Grant(of) => (Some(of.grant.key.as_str()), Some(of.grant.source.as_str())),
+            Statement::User(of) => (None, Some(of.source.as_str())),
+            Statement::Link { .. } => (None, None),
+            Statement::Withdrawal { source, .. } => (None, Some(source.as_str())),
+        };
+        Self {
+            change: statement.name(),
+            effective_at: recorded.event.effective_at,
+            users: statement.users(),
+            grant,
+            source,
+            withdrawn_at: recorded.withdrawn_at,
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut text = self.change.to_owned();
+        if let Some(grant) = self.grant {
+            text.push_str(&format!(" {grant}"));
+        }
+        let users: Vec<&str> = self.users.iter().map(|user| user.as_str()).collect();
+        if !users.is_empty() {
+            text.push_str(&format!(" ({})", users.join(", ")));
+        }
+        if self.withdrawn_at.is_some() {
+            text.push_str(", withdrawn");
+        }
+        text
+    }
+}
+
+pub(crate) fn log(run: &mut Run, args: &LogArgs) -> Result<Ending, Failure> {
+    let source = args
+        .source
+        .as_deref()
+        .map(|text| id("source", text))
+        .transpose()?;
+    let user = args
+        .user
+        .as_deref()
+        .map(|text| id("user id", text))
+        .transpose()?;
+    let grant = args
+        .grant
+        .as_deref()
+        .map(|text| id("grant", text))
+        .transpose()?;
+    let filter = EntryFilter {
+        source,
+        user,
+        grant,
+    };
+    let mut reader = run.reader()?;
+    entries(run, &mut reader, &filter, args.limit)
+}
+
+pub(crate) fn entries(
+    run: &mut Run,
+    reader: &mut Reader<SqliteReader>,
+    filter: &EntryFilter,
+    limit: usize,
+) -> Result<Ending, Failure> {
+    let mut table = Table::new(&[
+        "position", "recorded", "source", "delivery", "outcome", "events",
+    ]);
+    let (mut before, mut left) = (None, limit);
+    while left > 0 && !run.out.is_closed() {
+        let entries = reader.log(filter, before, left.min(CHUNK))?;
+        let Some(last) = entries.last() else {
+            break;
+        };
+        before = Some(last.entry.position);
+        left = left.saturating_sub(entries.len());
+        for entry in &entries {
+            let entry = EntryJson::of(entry);
+            if run.json {
+                run.out.json(&entry)?;
+            } else {
+                table.row(cells(&entry));
+            }
+        }
+    }
+    if !run.json {
+        if table.is_empty() {
+            run.out.line(format_args!("no deliveries"))?;
+        } else {
+            run.out.table(&table)?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+fn cells(entry: &EntryJson<'_>) -> [String; 6] {
+    let events: Vec<String> = entry.events.iter().map(EventJson::words).collect();
+    let mut outcome = match entry.reason {
+        Some(reason) => format!("{}: {reason}", entry.outcome),
+        None => entry.outcome.to_owned(),
+    };
+    if entry.repetitions > 0 {
+        outcome.push_str(&format!(" (+{} again)", entry.repetitions));
+    }
+    let mut delivery = entry.kind.unwrap_or("-").to_owned();
+    if let Some(of) = entry.of {
+        delivery.push_str(&format!(" ({} of {of})", entry.entry));
+    }
+    [
+        entry.position.to_string(),
+        entry.recorded_at.0.to_string(),
+        entry.source.to_owned(),
+        delivery,
+        outcome,
+        events.join("; "),
+    ]
+}
+
+/// An anomaly as JSON.
+#[derive(Serialize)]
+struct AnomalyJson<'a> {
+    position: Position,
+    index: u32,
+    anomaly: &'a str,
+    meaning: &'a str,
+    grant: &'a str,
+    source: &'a str,
+}
+
+pub(crate) fn anomalies(run: &mut Run, user: Option<&str>) -> Result<Ending, Failure> {
+    let user: Option<UserId> = user.map(|text| id("user id", text)).transpose()?;
+    let mut reader = run.reader()?;
+    let mut table = Table::new(&["position", "grant", "source", "anomaly", "the event"]);
+    let mut after = None;
+    while !run.out.is_closed() {
+        let found = reader.anomalies(user.as_ref(), after.as_ref(), CHUNK)?;
+        let Some(last) = found.last() else {
+            break;
+        };
+        for recorded in &found {
+            if run.json {
+                run.out.json(&AnomalyJson {
+                    position: recorded.position,
+                    index: recorded.index,
+                    anomaly: recorded.anomaly.name(),
+                    meaning: recorded.anomaly.meaning(),
+                    grant: recorded.grant.key.as_str(),
+                    source: recorded.grant.source.as_str(),
+                })?;
+            } else {
+                table.row([
+                    recorded.position.to_string(),
+                    recorded.grant.key.to_string(),
+                    recorded.grant.source.to_string(),
+                    recorded.anomaly.name().to_owned(),
+                    recorded.anomaly.meaning().to_owned(),
+                ]);
+            }
+        }
+        after = Some(last.clone());
+    }
+    if !run.json {
+        if table.is_empty() {
+            run.out.line(format_args!("no anomalies"))?;
+        } else {
+            run.out.table(&table)?;
+        }
+    }
+    Ok(Ending::Done)
+}

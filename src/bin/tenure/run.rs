@@ -1,0 +1,204 @@
+//! What every command needs: the database, the rules file, the clock, standard output.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tenure::{
+    Engine, EngineError, Instant, MemoryStore, PROVIDERS, Position, Reader, RecordedAt, Rules,
+    Secrets, SourceName, SqliteReader, SqliteStore, SqliteStoreOptions, Store as _,
+};
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::moment::moment;
+use crate::output::{Out, safe};
+
+const CONFIG: &str = "tenure.toml";
+
+/// One run of the command.
+pub(crate) struct Run {
+    pub(crate) db: PathBuf,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) json: bool,
+    pub(crate) out: Out,
+}
+
+/// Which sources' secrets a command needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Needed<'a> {
+    All,
+    Only(&'a SourceName),
+}
+
+impl Run {
+    /// A handle that only reads. The database has to be there.
+    pub(crate) fn reader(&self) -> Result<Reader<SqliteReader>, Failure> {
+        let config = self.config()?;
+        let mut reader = Reader::new(SqliteStore::open_reader(&self.db)?);
+        self.compare(config.as_ref(), &mut reader)?;
+        Ok(reader)
+    }
+
+    /// An engine on the database, which has to be there.
+    pub(crate) fn engine(
+        &self,
+        needed: Option<Needed<'_>>,
+    ) -> Result<Engine<SqliteStore>, Failure> {
+        let config = self.config()?;
+        let store = SqliteStore::open(&self.db, SqliteStoreOptions::default())?;
+        let mut reader = Reader::new(store.reader()?);
+        self.compare(config.as_ref(), &mut reader)?;
+        let secrets = match needed {
+            None => Secrets::default(),
+            Some(needed) => secrets(config.as_ref(), &reader.rules()?, needed)?,
+        };
+        Ok(Engine::new(store, secrets)?)
+    }
+
+    /// An engine that takes deliveries of `source` (`None`: of any). Makes the database if there is none; an empty one
+    /// begins with the rules of the rules file.
+    pub(crate) fn taking_engine(
+        &self,
+        source: Option<&SourceName>,
+    ) -> Result<Engine<SqliteStore>, Failure> {
+        let config = self.config()?;
+        let needed = source.map_or(Needed::All, Needed::Only);
+        if !self.db.exists() {
+            self.try_on_nothing(config.as_ref(), source)?;
+        }
+        let store = SqliteStore::create_or_open(&self.db, SqliteStoreOptions::default())?;
+        let mut reader = Reader::new(store.reader()?);
+        let is_empty = is_empty(&mut reader)?;
+        let rules = match &config {
+            Some(config) if is_empty => config.rules.clone(),
+            Some(_) | None => reader.rules()?,
+        };
+        let mut engine = Engine::new(store, secrets(config.as_ref(), &rules, needed)?)?;
+        if let (Some(config), true) = (&config, is_empty) {
+            match engine.begin_with_rules(&config.rules) {
+                // Another process was faster; what it put in force is compared below.
+                Ok(()) | Err(EngineError::NotEmpty) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.compare(config.as_ref(), &mut engine.reader()?)?;
+        Ok(engine)
+    }
+
+    /// Fails as taking would, before a database is made that nobody wanted.
+    fn try_on_nothing(
+        &self,
+        config: Option<&Config>,
+        source: Option<&SourceName>,
+    ) -> Result<(), Failure> {
+        let folder = self
+            .db
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(Failure::NoFile(format!(
+                "`{}` cannot be made: there is no folder `{}`",
+                self.db.display(),
+                folder.display()
+            )));
+        }
+        let rules = config
+            .map(|config| config.rules.clone())
+            .unwrap_or_default();
+        let mut engine = Engine::new(MemoryStore::new()?, Secrets::default())?;
+        engine.begin_with_rules(&rules)?;
+        if let Some(source) = source {
+            engine.require_source(source)?;
+        }
+        secrets(config, &rules, source.map_or(Needed::All, Needed::Only))?;
+        Ok(())
+    }
+
+    fn config_path(&self) -> Option<&Path> {
+        let default = Path::new(CONFIG);
+        let given = self.config.as_deref();
+        given.or_else(|| default.exists().then_some(default))
+    }
+
+    fn config(&self) -> Result<Option<Config>, Failure> {
+        self.config_path().map(Config::load).transpose()
+    }
+
+    /// Says so if the rules file is not what is in force.
+    fn compare(
+        &self,
+        config: Option<&Config>,
+        reader: &mut Reader<SqliteReader>,
+    ) -> Result<(), Failure> {
+        let (Some(config), Some(path)) = (config, self.config_path()) else {
+            return Ok(());
+        };
+        if reader.rules()? != config.rules && !is_empty(reader)? {
+            warn(&format!(
+                "`{}` says other rules than those in force; the ones in force are used",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_empty(reader: &mut Reader<SqliteReader>) -> Result<bool, Failure> {
+    Ok(reader.entries_after(Position::default(), 1)?.is_empty())
+}
+
+fn secrets(config: Option<&Config>, rules: &Rules, needed: Needed<'_>) -> Result<Secrets, Failure> {
+    let default = Config::default();
+    let config = config.unwrap_or(&default);
+    match needed {
+        Needed::Only(source) => config.secrets.read([source].into_iter()),
+        Needed::All if rules.sources.is_empty() => {
+            // Without configured sources every provider is one.
+            let names = PROVIDERS
+                .iter()
+                .filter_map(|provider| SourceName::new(provider.name()).ok());
+            config
+                .secrets
+                .read(names.collect::<Vec<SourceName>>().iter())
+        }
+        Needed::All => config.secrets.read(rules.sources.keys()),
+    }
+}
+
+/// Says something on standard error that does not stop the run.
+pub(crate) fn warn(text: &str) {
+    use std::io::Write as _;
+    // Where nobody can be told, the work still counts.
+    let _unheard = writeln!(std::io::stderr().lock(), "warning: {}", safe(text));
+}
+
+/// The clock. One outside the years 1 to 9999 reads as their nearest end.
+pub(crate) fn now() -> Instant {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
+    Instant::from_micros(micros).unwrap_or(Instant::LAST)
+}
+
+/// An id from the command line.
+pub(crate) fn id<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Failure> {
+    text.parse()
+        .map_err(|error| Failure::Usage(format!("`{text}` is no {what}: {error}")))
+}
+
+/// A time from the command line.
+pub(crate) fn time(option: &str, text: &str, now: Instant) -> Result<Instant, Failure> {
+    moment(text, now).map_err(|error| {
+        Failure::Usage(format!(
+            "{option} `{text}`: {error}; also a date, `now`, or relative to now as `-3d` or `+1h`"
+        ))
+    })
+}
+
+pub(crate) fn as_of(text: Option<&str>, now: Instant) -> Result<Option<RecordedAt>, Failure> {
+    text.map(|text| time("--as-of", text, now).map(RecordedAt))
+        .transpose()
+}

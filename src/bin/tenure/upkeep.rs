@@ -1,0 +1,305 @@
+//! Looking after a database: `rebuild`, `verify`, `stats`, `export`, `backup`, and `completions`.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use serde::Serialize;
+use tenure::{EntryKind, Position, Reader, SqliteReader, Statistics, write_line};
+
+use crate::args::{Cli, Shell};
+use crate::failure::{Ending, Failure};
+use crate::output::{Ink, count, counted, safe};
+use crate::progress::Meter;
+use crate::run::Run;
+
+const CHUNK: usize = 1_000;
+
+/// What a rebuild did, as JSON.
+#[derive(Serialize)]
+struct RebuiltJson {
+    grants: u64,
+}
+
+pub(crate) fn rebuild(run: &mut Run) -> Result<Ending, Failure> {
+    let mut engine = run.engine(None)?;
+    let meter = Meter::new();
+    let rebuilt = engine.rebuild(&mut |progress| meter.show(progress));
+    meter.clear();
+    let grants = rebuilt?;
+    if run.json {
+        run.out.json(&RebuiltJson { grants })?;
+    } else {
+        run.out.line(format_args!(
+            "{} rebuilt from the log",
+            counted(grants, "grant")
+        ))?;
+    }
+    Ok(Ending::Done)
+}
+
+/// What a verification found, as JSON.
+#[derive(Serialize)]
+struct VerifiedJson {
+    ok: bool,
+    entries: u64,
+    grants: u64,
+    head: String,
+    position: Option<Position>,
+    fault: Option<String>,
+}
+
+pub(crate) fn verify(run: &mut Run) -> Result<Ending, Failure> {
+    let mut reader = run.reader()?;
+    let meter = Meter::new();
+    let verified = reader.verify(&mut |progress| meter.show(progress));
+    meter.clear();
+    let found = verified?;
+    let ending = if found.fault.is_none() {
+        Ending::Done
+    } else {
+        Ending::Fault
+    };
+    if run.json {
+        run.out.json(&VerifiedJson {
+            ok: found.fault.is_none(),
+            entries: found.entries,
+            grants: found.grants,
+            head: found.head.to_string(),
+            position: found.fault.as_ref().and_then(|fault| fault.position()),
+            fault: found.fault.map(|fault| fault.to_string()),
+        })?;
+        return Ok(ending);
+    }
+    match &found.fault {
+        None => {
+            let ok = run.out.ink(Ink::Good, "ok");
+            run.out.line(format_args!(
+                "{ok}: {} and {} verified",
+                counted(found.entries, "entry"),
+                counted(found.grants, "grant")
+            ))?;
+        }
+        Some(fault) => {
+            let bad = run.out.ink(Ink::Bad, "fault");
+            run.out
+                .line(format_args!("{bad}: {}", safe(&fault.to_string())))?;
+            run.out.line(format_args!(
+                "the {} before are sound",
+                counted(found.entries, "entry")
+            ))?;
+        }
+    }
+    run.out.line(format_args!("head {}", found.head))?;
+    Ok(ending)
+}
+
+/// The figures as JSON.
+#[derive(Serialize)]
+struct StatisticsJson<'a> {
+    #[serde(flatten)]
+    figures: &'a Statistics,
+    /// Rounded down; null on an empty log.
+    bytes_per_delivery: Option<u64>,
+    /// Whether every delivery received is accounted for.
+    accounted: bool,
+}
+
+pub(crate) fn stats(run: &mut Run) -> Result<Ending, Failure> {
+    let figures = run.reader()?.statistics()?;
+    let sum = [
+        figures.applied,
+        figures.duplicate,
+        figures.ignored,
+        figures.quarantined,
+    ];
+    let sum = sum.into_iter().fold(0, u64::saturating_add);
+    let shown = StatisticsJson {
+        figures: &figures,
+        bytes_per_delivery: figures.bytes.checked_div(figures.received),
+        accounted: sum == figures.received,
+    };
+    if run.json {
+        run.out.json(&shown)?;
+        return Ok(Ending::Done);
+    }
+    let rows = [
+        ("received", figures.received, "deliveries"),
+        ("  applied", figures.applied, ""),
+        ("  duplicate", figures.duplicate, ""),
+        ("  ignored", figures.ignored, ""),
+        ("  quarantined", figures.quarantined, ""),
+        ("parked", figures.parked, "of the quarantined ones are open"),
+        ("entries", figures.entries, "of the log"),
+        ("events", figures.events, ""),
+        ("grants", figures.grants, ""),
+        ("windows", figures.windows, ""),
+        ("anomalies", figures.anomalies, ""),
+        ("bytes", figures.bytes, "on disk"),
+        (
+            "  a delivery",
+            shown.bytes_per_delivery.unwrap_or(0),
+            "bytes",
+        ),
+    ];
+    let width = rows
+        .iter()
+        .map(|(_, number, _)| count(*number).len())
+        .max()
+        .unwrap_or(0);
+    for (name, number, what) in rows {
+        let line = format!("{name:<14} {:>width$}  {what}", count(number));
+        run.out.line(format_args!("{}", line.trim_end()))?;
+    }
+    let (relation, ink) = if shown.accounted {
+        ("=", Ink::Good)
+    } else {
+        ("is not", Ink::Bad)
+    };
+    let line = format!(
+        "applied + duplicate + ignored + quarantined {relation} received: {} {relation} {}",
+        count(sum),
+        count(figures.received)
+    );
+    let line = run.out.ink(ink, &line);
+    run.out.line(format_args!("{line}"))?;
+    Ok(Ending::Done)
+}
+
+/// What an export wrote, as JSON.
+#[derive(Serialize)]
+struct ExportedJson<'a> {
+    deliveries: u64,
+    file: &'a Path,
+}
+
+pub(crate) fn export(run: &mut Run, file: Option<&Path>) -> Result<Ending, Failure> {
+    let mut reader = run.reader()?;
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else {
+        each_delivery(&mut reader, &mut |line| {
+            run.out.bytes(line.as_bytes())?;
+            Ok(!run.out.is_closed())
+        })?;
+        return Ok(Ending::Done);
+    };
+    let failed = |error: io::Error| Failure::unwritable(path, &error);
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(failed)?;
+    let mut to = BufWriter::new(new);
+    let written = each_delivery(&mut reader, &mut |line| {
+        to.write_all(line.as_bytes()).map_err(failed)?;
+        Ok(true)
+    });
+    let finished = written.and_then(|deliveries| {
+        to.flush()
+            .and_then(|()| to.get_ref().sync_all())
+            .map_err(failed)?;
+        Ok(deliveries)
+    });
+    let deliveries = finished.inspect_err(|_| {
+        // Half an export must not be taken for a whole one; that it stays changes nothing in the message.
+        let _removed = std::fs::remove_file(path);
+    })?;
+    if run.json {
+        run.out.json(&ExportedJson {
+            deliveries,
+            file: path,
+        })?;
+    } else {
+        let name = safe(&path.display().to_string());
+        run.out.line(format_args!(
+            "{} written to {name}",
+            counted(deliveries, "delivery")
+        ))?;
+    }
+    Ok(Ending::Done)
+}
+
+/// Hands over the deliveries that were there at the beginning, each as a line; `false` stops. Gives their number.
+fn each_delivery(
+    reader: &mut Reader<SqliteReader>,
+    take: &mut dyn FnMut(String) -> Result<bool, Failure>,
+) -> Result<u64, Failure> {
+    let total = reader.statistics()?.entries;
+    let meter = Meter::new();
+    let mut deliveries = 0;
+    let mut after = Position::default();
+    while after.0 < total {
+        let entries = reader.entries_after(after, CHUNK)?;
+        let Some(last) = entries.last() else {
+            break;
+        };
+        after = last.position;
+        for entry in entries.iter().filter(|entry| entry.position.0 <= total) {
+            if entry.fact.kind != EntryKind::Delivery {
+                continue;
+            }
+            let mut line = write_line(entry);
+            line.push('\n');
+            if !take(line)? {
+                return Ok(deliveries);
+            }
+            deliveries += 1;
+        }
+        meter.count("entries", after.0.min(total), total);
+    }
+    meter.clear();
+    Ok(deliveries)
+}
+
+/// What a backup wrote, as JSON.
+#[derive(Serialize)]
+struct BackedUpJson<'a> {
+    file: &'a Path,
+    bytes: u64,
+}
+
+pub(crate) fn backup(run: &mut Run, file: &Path) -> Result<Ending, Failure> {
+    let mut reader = run.reader()?;
+    if file.symlink_metadata().is_ok() {
+        return Err(Failure::unwritable(
+            file,
+            &io::ErrorKind::AlreadyExists.into(),
+        ));
+    }
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Failure::unwritable(file, &io::ErrorKind::NotFound.into()));
+    }
+    let meter = Meter::new();
+    let copied = reader.store().backup(file, &mut |left, total| {
+        meter.count("pages", total.saturating_sub(left), total);
+    });
+    meter.clear();
+    copied?;
+    let bytes = file
+        .metadata()
+        .map_err(|error| Failure::unreadable(file, &error))?
+        .len();
+    if run.json {
+        run.out.json(&BackedUpJson { file, bytes })?;
+    } else {
+        let name = safe(&file.display().to_string());
+        run.out
+            .line(format_args!("{} copied to {name}", counted(bytes, "byte")))?;
+    }
+    Ok(Ending::Done)
+}
+
+pub(crate) fn completions(run: &mut Run, shell: Shell) -> Result<Ending, Failure> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tenure", &mut script);
+    run.out.bytes(&script)?;
+    Ok(Ending::Done)
+}
