@@ -1,0 +1,18 @@
+//! The tests of the library as one program, so that it is linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
+mod cli;
+mod exhaustive;
+mod laws;
+mod model;
+mod provider_contract;
+mod store_contract;
+mod strategies;
+mod tidy;
+mod transitions;
