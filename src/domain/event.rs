@@ -308,6 +308,14 @@ impl GrantStatement {
             .as_ref()
             .filter(|key| **key != self.grant.key)
     }
+
+    /// The parent the statement names as a grant: a parent is of the grant's own source.
+    pub fn parent_grant(&self) -> Option<GrantId> {
+        self.parent().map(|key| GrantId {
+            source: self.grant.source.clone(),
+            key: key.clone(),
+        })
+    }
 }
 
 impl Statement {
@@ -474,14 +482,20 @@ impl RecordedEvent {
 
     /// Whether it counts in what is judged by the knowledge of `known_at` (`None`: all that is recorded).
     pub fn is_known_at(&self, known_at: Option<RecordedAt>) -> bool {
-        match known_at {
-            None => self.withdrawn_at.is_none(),
-            Some(known_at) => {
-                self.recorded_at <= known_at
-                    && self
-                        .withdrawn_at
-                        .is_none_or(|withdrawn| withdrawn > known_at)
-            }
+        is_known_at(self.recorded_at, self.withdrawn_at, known_at)
+    }
+}
+
+/// Whether what was recorded at one instant, and perhaps taken back at another, counts by the knowledge of `known_at`.
+pub(crate) fn is_known_at(
+    recorded_at: RecordedAt,
+    withdrawn_at: Option<RecordedAt>,
+    known_at: Option<RecordedAt>,
+) -> bool {
+    match known_at {
+        None => withdrawn_at.is_none(),
+        Some(known_at) => {
+            recorded_at <= known_at && withdrawn_at.is_none_or(|withdrawn| withdrawn > known_at)
         }
     }
 }

@@ -62,21 +62,14 @@ impl GrantFacts {
 
     /// Every parent some event of the grant names.
     pub(crate) fn parents(&self) -> BTreeSet<GrantId> {
-        let statements =
-            self.events
-                .iter()
-                .filter_map(|recorded| match &recorded.event.statement {
-                    Statement::Grant(statement) => statement.parent(),
-                    Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => {
-                        None
-                    }
-                });
-        statements
-            .map(|key| GrantId {
-                source: self.grant.source.clone(),
-                key: key.clone(),
-            })
-            .collect()
+        let parents = self
+            .events
+            .iter()
+            .filter_map(|recorded| match &recorded.event.statement {
+                Statement::Grant(statement) => statement.parent_grant(),
+                Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => None,
+            });
+        parents.collect()
     }
 }
 
@@ -94,6 +87,16 @@ pub(crate) fn project(
     known_at: Option<RecordedAt>,
 ) -> Result<Option<Projection>, StoreError> {
     let facts = GrantFacts::load(snapshot, grant, rules, known_at)?;
+    project_facts(snapshot, &facts, rules, known_at)
+}
+
+/// As [`project`], of facts that were loaded with the same rules and knowledge.
+pub(crate) fn project_facts(
+    snapshot: &dyn Snapshot,
+    facts: &GrantFacts,
+    rules: &Rules,
+    known_at: Option<RecordedAt>,
+) -> Result<Option<Projection>, StoreError> {
     if facts.events.is_empty() {
         return Ok(None);
     }
@@ -109,12 +112,12 @@ pub(crate) fn project(
         .anomalies
         .iter()
         .filter_map(|(place, anomaly)| Some((facts.events.get(*place)?, *anomaly)))
-        .chain(nested_parents(&facts, &parents))
+        .chain(nested_parents(facts, &parents))
         .map(|(recorded, anomaly)| RecordedAnomaly {
             position: recorded.position,
             index: recorded.key.index,
             anomaly,
-            grant: grant.clone(),
+            grant: facts.grant.clone(),
         })
         .collect();
     anomalies.sort_unstable();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::facts::rules_at;
 use super::sources::source;
 use super::taking::{
-    RECEIVED_AT, Read, concern, decode, entry_refusal, id_conflict, project_all, repeated,
-    settle_content,
+    Holder, RECEIVED_AT, Read, concern, decode, entry_refusal, id_conflict, key_and_holder,
+    project_all, settle_content,
 };
 use super::{Engine, EngineError, Secrets, unknown_source};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
@@ -113,17 +113,17 @@ fn retry(
     };
     let source = entry.fact.source.clone();
     let packet = packet_before(transaction, &entry, &read)?;
-    if let Some(first) = repeated(transaction, &source, &read, packet.as_ref())? {
-        transaction.settle(position, &Settled::Retried(first))?;
-        return Ok(Retried::TakenBefore { position: first });
-    }
-    let key = read
-        .decoded
-        .dedupe
-        .key(&read.text, packet.as_ref().map(|it| &it.key));
-    if transaction.key_holder(&source, &key)?.is_some() {
-        let refusal = id_conflict();
-        return Ok(Retried::StillParked { refusal });
+    let (key, holder) = key_and_holder(transaction, &source, &read, packet.as_ref())?;
+    match holder {
+        Holder::Nobody => {}
+        Holder::Same(first) => {
+            transaction.settle(position, &Settled::Retried(first))?;
+            return Ok(Retried::TakenBefore { position: first });
+        }
+        Holder::Another => {
+            let refusal = id_conflict();
+            return Ok(Retried::StillParked { refusal });
+        }
     }
     if let Content::Quarantined(refusal) = read.decoded.content {
         return Ok(Retried::StillParked { refusal });

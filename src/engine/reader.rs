@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::facts::{GrantFacts, linked_ids, person, project, rules_at};
+use super::facts::{GrantFacts, linked_ids, person, project, project_facts, rules_at};
 use super::{EngineError, explain};
 use crate::domain::decision::{Decision, Question, decide};
 use crate::domain::event::RecordedEvent;
@@ -136,11 +136,11 @@ impl<R: StoreReader> Reader<R> {
         self.read(|snapshot| {
             let rules = rules_at(&snapshot.rules()?, as_of);
             let mut views = Vec::new();
-            for grant in grants_known_to_name(snapshot, user, &rules, as_of)? {
-                if let Some(projection) = project(snapshot, &grant, &rules, as_of)? {
+            for facts in facts_known_to_name(snapshot, user, &rules, as_of)? {
+                if let Some(projection) = project_facts(snapshot, &facts, &rules, as_of)? {
                     views.push(GrantView {
-                        policy: rules.policy(&grant.source),
-                        grant,
+                        policy: facts.policy,
+                        grant: facts.grant,
                         state: projection.state,
                         windows: projection.windows,
                     });
@@ -175,13 +175,8 @@ impl<R: StoreReader> Reader<R> {
                 };
                 decide(&question, &person, &rules)
             });
-            let mut facts = Vec::new();
-            let mut parents = BTreeSet::new();
-            for grant in grants_known_to_name(snapshot, &question.user, &rules, question.as_of)? {
-                let of_grant = GrantFacts::load(snapshot, &grant, &rules, question.as_of)?;
-                parents.extend(of_grant.parents());
-                facts.push(of_grant);
-            }
+            let mut facts = facts_known_to_name(snapshot, &question.user, &rules, question.as_of)?;
+            let parents: BTreeSet<GrantId> = facts.iter().flat_map(GrantFacts::parents).collect();
             // A child gives nothing without its parent, so what happened to the parent belongs to the story.
             for parent in parents {
                 if facts.iter().all(|known| known.grant != parent) {
@@ -369,19 +364,22 @@ fn windows_of(
 
 /// The grants that, by what was known, an event names one of the person's ids of. Also grants that never gave anything, but
 /// none that only names the person later: what was known then would not tell of it.
-fn grants_known_to_name(
+fn facts_known_to_name(
     snapshot: &dyn Snapshot,
     user: &UserId,
     rules: &Rules,
     as_of: Option<RecordedAt>,
-) -> Result<BTreeSet<GrantId>, EngineError> {
+) -> Result<Vec<GrantFacts>, EngineError> {
     let ids = linked_ids(snapshot, user, as_of)?;
-    let mut known = BTreeSet::new();
+    let mut grants = BTreeSet::new();
     for id in &ids {
-        for grant in snapshot.grants_naming(id)? {
-            if GrantFacts::load(snapshot, &grant, rules, as_of)?.names_one_of(&ids) {
-                known.insert(grant);
-            }
+        grants.extend(snapshot.grants_naming(id)?);
+    }
+    let mut known = Vec::new();
+    for grant in &grants {
+        let facts = GrantFacts::load(snapshot, grant, rules, as_of)?;
+        if facts.names_one_of(&ids) {
+            known.push(facts);
         }
     }
     Ok(known)

@@ -101,16 +101,11 @@ impl Taking<'_> {
             read.decoded.content = Content::Quarantined(refusal);
         }
         let packet = latest_packet(self.transaction, &name, &read)?;
-        if let Some(receipt) = self.repetition(&name, &read, packet.as_ref())? {
-            return Ok(receipt);
-        }
-        let key = read
-            .decoded
-            .dedupe
-            .key(&read.text, packet.as_ref().map(|it| &it.key));
-        if self.transaction.key_holder(&name, &key)?.is_some() {
-            let refusal = id_conflict();
-            read.decoded.content = Content::Quarantined(refusal);
+        let (key, holder) = key_and_holder(self.transaction, &name, &read, packet.as_ref())?;
+        match holder {
+            Holder::Nobody => {}
+            Holder::Same(first) => return Ok(self.repetition(&read, first)?),
+            Holder::Another => read.decoded.content = Content::Quarantined(id_conflict()),
         }
         if let Some(receipt) = self.parked_before(&name, &key, &read)? {
             return Ok(receipt);
@@ -150,23 +145,15 @@ impl Taking<'_> {
     }
 
     /// The same delivery came before: it is counted there.
-    fn repetition(
-        &mut self,
-        name: &SourceName,
-        read: &Read,
-        packet: Option<&Packet>,
-    ) -> Result<Option<Receipt>, StoreError> {
-        let Some(first) = repeated(self.transaction, name, read, packet)? else {
-            return Ok(None);
-        };
+    fn repetition(&mut self, read: &Read, first: Position) -> Result<Receipt, StoreError> {
         self.transaction.count_repetition(first)?;
-        Ok(Some(Receipt {
+        Ok(Receipt {
             outcome: Outcome::Duplicate,
             position: first,
             kind: read.decoded.kind.clone(),
             events: 0,
             refusal: None,
-        }))
+        })
     }
 
     /// The same delivery is in quarantine already, and is no more readable than before: it is counted there.
@@ -286,13 +273,23 @@ pub(crate) fn latest_packet(
     }
 }
 
-/// The position of the same delivery, if it was applied or ignored before.
-pub(crate) fn repeated(
+/// What holds the key of a delivery.
+pub(crate) enum Holder {
+    /// Nothing that was applied or ignored.
+    Nobody,
+    /// The same delivery, at this position.
+    Same(Position),
+    /// A delivery with another body.
+    Another,
+}
+
+/// The key of a delivery, told apart from the `latest` packet of its grant, and what holds it already.
+pub(crate) fn key_and_holder(
     snapshot: &dyn Snapshot,
     source: &SourceName,
     read: &Read,
     latest: Option<&Packet>,
-) -> Result<Option<Position>, StoreError> {
+) -> Result<(DedupeKey, Holder), StoreError> {
     let dedupe = &read.decoded.dedupe;
     let key = match (dedupe, latest) {
         (Dedupe::Packet { once: false, .. }, Some(latest))
@@ -302,24 +299,30 @@ pub(crate) fn repeated(
         }
         (dedupe, latest) => dedupe.key(&read.text, latest.map(|it| &it.key)),
     };
-    let Some(holder) = snapshot.key_holder(source, &key)? else {
-        return Ok(None);
+    let Some(position) = snapshot.key_holder(source, &key)? else {
+        return Ok((key, Holder::Nobody));
     };
-    let Some(entry) = snapshot.entry(holder)? else {
-        return Ok(None);
+    let Some(entry) = snapshot.entry(position)? else {
+        return Ok((key, Holder::Another));
     };
-    let first = entry.fact.of.unwrap_or(holder);
-    match dedupe {
+    let first = entry.fact.of.unwrap_or(position);
+    let is_same = match dedupe {
         // The key is made of the text: the same key is the same text.
-        Dedupe::Text | Dedupe::Packet { .. } => Ok(Some(first)),
+        Dedupe::Text | Dedupe::Packet { .. } => true,
         Dedupe::Key(_) => {
             let body = match entry.fact.of {
                 None => Some(entry.fact.body),
                 Some(of) => snapshot.entry(of)?.map(|first| first.fact.body),
             };
-            Ok((body.as_ref() == Some(&read.request.body)).then_some(first))
+            body.as_ref() == Some(&read.request.body)
         }
-    }
+    };
+    let holder = if is_same {
+        Holder::Same(first)
+    } else {
+        Holder::Another
+    };
+    Ok((key, holder))
 }
 
 /// The packet to remember: only what holds its key counts as the latest.

@@ -235,15 +235,9 @@ fn is_found(snapshot: &dyn Snapshot, recorded: &RecordedEvent) -> Result<bool, S
                     return Ok(false);
                 }
             }
-            match statement.parent() {
+            match statement.parent_grant() {
                 None => true,
-                Some(key) => {
-                    let parent = GrantId {
-                        source: grant.source.clone(),
-                        key: key.clone(),
-                    };
-                    snapshot.children(&parent)?.contains(grant)
-                }
+                Some(parent) => snapshot.children(&parent)?.contains(grant),
             }
         }
         Statement::User(statement) => {

@@ -24,7 +24,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::{Outcome, Reason};
-use crate::domain::event::{Event, RecordedEvent};
+use crate::domain::event::{Event, RecordedEvent, is_known_at};
 use crate::domain::grant::{Anomaly, State};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
 use crate::domain::rules::Rules;
@@ -394,15 +394,7 @@ pub struct RecordedLink {
 impl RecordedLink {
     /// Whether it counts in what is judged by the knowledge of `known_at` (`None`: all that is recorded).
     pub fn is_known_at(&self, known_at: Option<RecordedAt>) -> bool {
-        match known_at {
-            None => self.withdrawn_at.is_none(),
-            Some(known_at) => {
-                self.recorded_at <= known_at
-                    && self
-                        .withdrawn_at
-                        .is_none_or(|withdrawn| withdrawn > known_at)
-            }
-        }
+        is_known_at(self.recorded_at, self.withdrawn_at, known_at)
     }
 }
 

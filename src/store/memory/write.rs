@@ -83,10 +83,7 @@ impl Drop for Session<'_> {
 
 fn parent(recorded: &RecordedEvent) -> Option<GrantId> {
     match &recorded.event.statement {
-        Statement::Grant(statement) => statement.parent().map(|key| GrantId {
-            source: statement.grant.source.clone(),
-            key: key.clone(),
-        }),
+        Statement::Grant(statement) => statement.parent_grant(),
         Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => None,
     }
 }
