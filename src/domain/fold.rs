@@ -247,22 +247,10 @@ impl BlockHistory {
         let mut standing: BTreeSet<BlockName> = BTreeSet::new();
         let mut history: Vec<(Instant, bool)> = Vec::new();
         for recorded in events {
-            let Statement::User(statement) = &recorded.event.statement else {
-                continue;
-            };
-            if statement.source != *source || statement.user != *user {
+            if !is_about(recorded, source, user) {
                 continue;
             }
-            let name = |by: &Option<BlockName>| by.clone().unwrap_or((&recorded.key.source).into());
-            match &statement.change {
-                UserChange::UserRemoved => {}
-                UserChange::Suspended { by } => {
-                    standing.insert(name(by));
-                }
-                UserChange::Resumed { by } => {
-                    standing.remove(&name(by));
-                }
-            }
+            set_or_lift(&mut standing, recorded);
             let at = recorded.event.effective_at.0;
             if history.last().is_some_and(|(last, _)| *last == at) {
                 history.pop();
@@ -273,6 +261,21 @@ impl BlockHistory {
             }
         }
         Self(history)
+    }
+
+    /// The names of the blocks that stand at `at`; `events` as for [`BlockHistory::fold`].
+    pub fn names_at(
+        source: &SourceName,
+        user: &UserId,
+        events: &[RecordedEvent],
+        at: Instant,
+    ) -> BTreeSet<BlockName> {
+        let mut standing = BTreeSet::new();
+        let begun = events.iter().filter(|it| it.event.effective_at.0 <= at);
+        for recorded in begun.filter(|it| is_about(it, source, user)) {
+            set_or_lift(&mut standing, recorded);
+        }
+        standing
     }
 
     /// Whether a block stands at `at`.
@@ -287,5 +290,28 @@ impl BlockHistory {
     /// The instants at which a first block is set or the last one lifted.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Instant> + '_ {
         self.0.iter().map(|(at, _)| *at)
+    }
+}
+
+fn is_about(recorded: &RecordedEvent, source: &SourceName, user: &UserId) -> bool {
+    match &recorded.event.statement {
+        Statement::User(statement) => statement.source == *source && statement.user == *user,
+        Statement::Grant(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => false,
+    }
+}
+
+fn set_or_lift(standing: &mut BTreeSet<BlockName>, recorded: &RecordedEvent) {
+    let Statement::User(statement) = &recorded.event.statement else {
+        return;
+    };
+    let name = |by: &Option<BlockName>| by.clone().unwrap_or((&recorded.key.source).into());
+    match &statement.change {
+        UserChange::UserRemoved => {}
+        UserChange::Suspended { by } => {
+            standing.insert(name(by));
+        }
+        UserChange::Resumed { by } => {
+            standing.remove(&name(by));
+        }
     }
 }

@@ -134,10 +134,19 @@ id!(
     /// The name of a paid period, as an invoice id, so that one invoice buys one period however often it is announced.
     PeriodName
 );
+id!(
+    /// The id of a statement made by hand: the same id again is the same statement.
+    StatementId
+);
 
 impl SourceName {
     /// The built-in source of statements made by hand.
     pub const STAFF: &'static str = "staff";
+
+    /// The built-in source of statements made by hand.
+    pub fn staff() -> Self {
+        Self(Self::STAFF.into())
+    }
 
     /// Whether this is the built-in source of statements made by hand.
     pub fn is_staff(&self) -> bool {
@@ -149,6 +158,20 @@ impl From<&SourceName> for BlockName {
     /// The block a source sets when it names none is called after the source.
     fn from(source: &SourceName) -> Self {
         Self(source.0.clone())
+    }
+}
+
+impl From<&StatementId> for DedupeKey {
+    /// As the log shows it: the source, which calls itself so in the body too, a space and the id.
+    fn from(id: &StatementId) -> Self {
+        Self(format!("{} {id}", SourceName::STAFF).into())
+    }
+}
+
+impl From<&StatementId> for GrantKey {
+    /// A grant given by hand may go by the id of the statement that gives it.
+    fn from(id: &StatementId) -> Self {
+        Self(id.0.clone())
     }
 }
 

@@ -9,12 +9,14 @@
 //! 4. [`fold`](fold::fold): the events of one grant into its history.
 //! 5. [`window`]: a history into segments, which say all a decision needs, and windows, which say when there is access.
 //! 6. [`rules`]: what products include, and the policies of sources.
-//! 7. [`decide`](decision::decide): a question, all that is known of a person and the rules into a decision.
+//! 7. [`difference`]: who gains or loses what when the rules change.
+//! 8. [`decide`](decision::decide): a question, all that is known of a person and the rules into a decision.
 //!
 //! Everything here is total and depends on nothing but its arguments: the same input gives the same bytes, on any machine.
 
 pub mod decision;
 pub mod delivery;
+pub mod difference;
 pub mod event;
 pub mod fold;
 pub mod grant;

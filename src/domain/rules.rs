@@ -1,7 +1,7 @@
 //! The rules: what products include, and how each source wants its doubtful cases settled. A versioned value, recorded in
 //! the log, so that an answer about the past is judged by the rules known then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,19 @@ pub struct Policy {
     pub renewal_access: Length,
     /// What a missing end means where the system should have stated one.
     pub absent_expires: AbsentExpires,
+    /// What membership gives, where the system knows members that have a plan.
+    pub member_plan: MemberPlan,
+}
+
+impl Policy {
+    /// Whether every history of a grant comes to the same under the other policy. What only concerns the reading of
+    /// deliveries makes no difference: what was read stays as it was read.
+    pub fn folds_as(&self, other: &Self) -> bool {
+        self.refund == other.refund
+            && self.payment_failed_grace == other.payment_failed_grace
+            && self.renewal_leeway == other.renewal_leeway
+            && self.renewal_access == other.renewal_access
+    }
 }
 
 impl Default for Policy {
@@ -67,6 +80,7 @@ impl Default for Policy {
             renewal_leeway: Length::days(3),
             renewal_access: Length::ZERO,
             absent_expires: AbsentExpires::Quarantine,
+            member_plan: MemberPlan::Grant,
         }
     }
 }
@@ -89,6 +103,30 @@ pub enum AbsentExpires {
     Quarantine,
     /// Access without an end.
     Unlimited,
+}
+
+/// What membership gives, where the system knows members that have a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberPlan {
+    /// The member's plan, whatever it is.
+    #[default]
+    Grant,
+    /// Nothing: only subscriptions give access.
+    Ignore,
+    /// The member's plan, if it is one of these; the others have to be paid for.
+    Plans(BTreeSet<ProductName>),
+}
+
+impl MemberPlan {
+    /// Whether membership alone gives `plan`.
+    pub fn gives(&self, plan: &ProductName) -> bool {
+        match self {
+            Self::Grant => true,
+            Self::Ignore => false,
+            Self::Plans(plans) => plans.contains(plan),
+        }
+    }
 }
 
 /// What holds for one product.
@@ -158,11 +196,21 @@ impl From<IncludeForm> for Include {
 pub struct Inclusion(Vec<(Instant, End)>);
 
 impl Inclusion {
+    /// From the first instant on, without an end.
+    pub fn always() -> Self {
+        Self(vec![(Instant::FIRST, End::Never)])
+    }
+
     /// Whether `at` lies in one of the intervals.
     pub fn covers(&self, at: Instant) -> bool {
         self.0
             .iter()
             .any(|(start, end)| *start <= at && end.is_after(at))
+    }
+
+    /// Whether there is no interval at all.
+    pub fn is_never(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The parts of `[start, end)` in which the product includes the resource, in order.
@@ -178,7 +226,7 @@ impl Rules {
     /// When `product` includes `resource`. Its own name it always includes.
     pub fn inclusion(&self, product: &ProductName, resource: &ResourceName) -> Inclusion {
         if product.as_str() == resource.as_str() {
-            return Inclusion(vec![(Instant::FIRST, End::Never)]);
+            return Inclusion::always();
         }
         let includes = self.products.get(product).map(|rules| &rules.includes);
         let mut intervals: Vec<(Instant, End)> = includes

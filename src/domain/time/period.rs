@@ -47,6 +47,16 @@ impl Length {
         })
     }
 
+    /// That many seconds, at most 36,525 days.
+    pub const fn seconds(seconds: u32) -> Self {
+        let micros = seconds as i64 * 1_000_000;
+        Self(if micros > LONGEST_MICROS {
+            LONGEST_MICROS
+        } else {
+            micros
+        })
+    }
+
     /// The length in microseconds.
     pub const fn micros(self) -> i64 {
         self.0
