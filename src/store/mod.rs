@@ -184,6 +184,10 @@ pub trait Snapshot {
         after: Option<&GrantId>,
         limit: usize,
     ) -> Result<Vec<GrantId>, StoreError>;
+    /// The users that events of grants name, sorted, after `after`, at most `limit`. Withdrawn events count.
+    fn users_after(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserId>, StoreError>;
+    /// How many users events of grants name.
+    fn count_users(&self) -> Result<u64, StoreError>;
     /// Every link that names the id, in the order it was recorded.
     fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError>;
     /// Whether an event recorded by `known_at` (`None`: by now) and not withdrawn by then names the id.

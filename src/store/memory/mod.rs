@@ -104,6 +104,8 @@ struct Tables {
     packets: BTreeMap<(SourceName, GrantKey), Packet>,
     batches: BTreeMap<(RunId, u64), BatchMark>,
     projections: BTreeMap<GrantId, Projection>,
+    /// The grants some window of which is the user's.
+    by_holder: BTreeMap<UserId, BTreeSet<GrantId>>,
 }
 
 /// Says how much there is, not what: bodies and ids do not belong into a log.
@@ -117,6 +119,28 @@ impl fmt::Debug for Tables {
 }
 
 impl Tables {
+    /// Replaces what follows from the events of a grant; gives what did so before.
+    fn set_projection(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<Projection>,
+    ) -> Option<Projection> {
+        let before = self.projections.remove(grant);
+        for window in before.iter().flat_map(|it| &it.windows) {
+            if let Some(grants) = self.by_holder.get_mut(&window.user) {
+                grants.remove(grant);
+            }
+        }
+        if let Some(projection) = projection {
+            for window in &projection.windows {
+                let grants = self.by_holder.entry(window.user.clone()).or_default();
+                grants.insert(grant.clone());
+            }
+            self.projections.insert(grant.clone(), projection);
+        }
+        before
+    }
+
     fn at(&self, position: Position) -> Option<&(Entry, Vec<RecordedEvent>)> {
         let index = usize::try_from(position.0).ok()?.checked_sub(1)?;
         self.log.get(index)

@@ -148,6 +148,25 @@ impl Snapshot for Tables {
         Ok(grants.take(limit).map(|(grant, _)| grant.clone()).collect())
     }
 
+    fn users_after(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut users = Vec::new();
+        for (user, _) in self.by_user.range::<UserId, _>((lower, Bound::Unbounded)) {
+            if users.len() == limit {
+                break;
+            }
+            if !self.grants_naming(user)?.is_empty() {
+                users.push(user.clone());
+            }
+        }
+        Ok(users)
+    }
+
+    fn count_users(&self) -> Result<u64, StoreError> {
+        let users = self.users_after(None, usize::MAX)?.len();
+        Ok(u64::try_from(users).unwrap_or(u64::MAX))
+    }
+
     fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError> {
         let link = |event: RecordedEvent| match event.event.statement {
             Statement::Link { user, alias } => Some(RecordedLink {
@@ -199,7 +218,10 @@ impl Snapshot for Tables {
 
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError> {
         let mut windows: Vec<(GrantId, Window)> = Vec::new();
-        for (grant, projection) in &self.projections {
+        for grant in self.by_holder.get(user).into_iter().flatten() {
+            let Some(projection) = self.projections.get(grant) else {
+                continue;
+            };
             let own = projection
                 .windows
                 .iter()

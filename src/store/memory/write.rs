@@ -248,18 +248,20 @@ impl Transaction for Session<'_> {
         projection: Option<&Projection>,
     ) -> Result<(), StoreError> {
         let grant = grant.clone();
-        let projections = &mut self.tables.projections;
-        let before = match projection {
-            Some(projection) => projections.insert(grant.clone(), projection.clone()),
-            None => projections.remove(&grant),
-        };
-        self.undo_by(move |tables| restore(&mut tables.projections, grant, before));
+        let before = self.tables.set_projection(&grant, projection.cloned());
+        self.undo_by(move |tables| {
+            tables.set_projection(&grant, before);
+        });
         Ok(())
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {
-        let before = std::mem::take(&mut self.tables.projections);
-        self.undo_by(move |tables| tables.projections = before);
+        let projections = std::mem::take(&mut self.tables.projections);
+        let by_holder = std::mem::take(&mut self.tables.by_holder);
+        self.undo_by(move |tables| {
+            tables.projections = projections;
+            tables.by_holder = by_holder;
+        });
         Ok(())
     }
 
@@ -303,6 +305,8 @@ impl Snapshot for Session<'_> {
         fn grants_naming(user: &UserId) -> Vec<GrantId>;
         fn children(parent: &GrantId) -> Vec<GrantId>;
         fn grants_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
+        fn users_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
+        fn count_users() -> u64;
         fn links(user: &UserId) -> Vec<RecordedLink>;
         fn is_named(user: &UserId, known_at: Option<RecordedAt>) -> bool;
         fn rules() -> Vec<RecordedRules>;

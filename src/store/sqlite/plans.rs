@@ -20,6 +20,7 @@ const LOOK_UPS: &[&str] = &[
     LINKS_OF_USER,
     LINKS_OF_ALIAS,
     GRANTS_NAMING,
+    USERS_AFTER,
     CHILDREN,
     GRANTS_AFTER,
     IS_NAMED,

@@ -57,6 +57,9 @@ pub(super) const LINKS_OF_ALIAS: &str = concat!(
 );
 pub(super) const GRANTS_NAMING: &str =
     "SELECT source, grant_key FROM grant_users WHERE user_id = ?1 ORDER BY source, grant_key";
+pub(super) const USERS_AFTER: &str =
+    "SELECT DISTINCT user_id FROM grant_users WHERE user_id > ?1 ORDER BY user_id LIMIT ?2";
+pub(super) const COUNT_USERS: &str = "SELECT count(DISTINCT user_id) FROM grant_users";
 pub(super) const CHILDREN: &str = "SELECT DISTINCT source, grant_key FROM events INDEXED BY events_by_parent \
      WHERE source = ?1 AND parent = ?2 ORDER BY grant_key";
 pub(super) const GRANTS_AFTER: &str = "SELECT DISTINCT source, grant_key FROM events \

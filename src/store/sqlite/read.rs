@@ -4,10 +4,11 @@ use rusqlite::{OptionalExtension as _, named_params, params};
 
 use super::Session;
 use super::queries::{
-    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, ENTRIES_AFTER, ENTRY, EVENTS_OF, GRANT_EVENTS,
-    GRANTS_AFTER, GRANTS_NAMING, HEAD, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKS_OF_ALIAS,
-    LINKS_OF_USER, PARKED, PARKED_AFTER, PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, RULES,
-    SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS, WINDOWS, WINDOWS_OF,
+    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_USERS, ENTRIES_AFTER, ENTRY, EVENTS_OF,
+    GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD, IS_NAMED, KEY_HOLDER, LATEST_PACKET,
+    LINKS_OF_ALIAS, LINKS_OF_USER, PARKED, PARKED_AFTER, PARKED_WITH_KEY, POSITION_AT,
+    PROJECTED_AFTER, RULES, SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS, USERS_AFTER, WINDOWS,
+    WINDOWS_OF,
 };
 use super::rows::{self, Columns, entry_columns};
 use crate::domain::event::{RecordedEvent, Statement};
@@ -134,6 +135,18 @@ impl Snapshot for Session<'_> {
         let [source, key] = after.map_or(["", ""], of_grant);
         let params = params![source, key, rows::limit(limit)];
         self.all(GRANTS_AFTER, params, |row| row.grant(0))
+    }
+
+    fn users_after(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        self.all(USERS_AFTER, params![after, rows::limit(limit)], |row| {
+            row.id(0, UserId::new)
+        })
+    }
+
+    fn count_users(&self) -> Result<u64, StoreError> {
+        let count = self.one(COUNT_USERS, [], |row| rows::count(row, 0))?;
+        Ok(count.unwrap_or_default())
     }
 
     fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError> {
