@@ -9,7 +9,10 @@
     reason = "tests may panic"
 )]
 
+mod concealment;
+mod damage;
 mod effects;
+mod examples;
 mod forgery;
 mod totality;
 
@@ -245,6 +248,26 @@ fn secret() -> Secret {
 
 fn now() -> Instant {
     "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn an_event_id_in_capitals_is_the_same_only_as_a_guid() {
+    let key = |provider: &dyn Provider, id: &str| {
+        let body = json!({"id": id, "event": "member.login", "type": "invoice:created"});
+        let source = Source::named("shop", provider.name());
+        let read = provider.decode(body.to_string().as_bytes(), &source.context());
+        assert_eq!(outcome(&read.content), Outcome::Ignored);
+        match read.dedupe {
+            Dedupe::Key(key) => key.as_str().to_owned(),
+            other @ (Dedupe::Packet { .. } | Dedupe::Text) => panic!("{other:?}"),
+        }
+    };
+    for name in ["gately", "tonos"] {
+        let provider = provider(name).unwrap();
+        let guid = "0A0B0C0D-0000-4000-8000-00000000000F";
+        assert_eq!(key(provider, guid), guid.to_lowercase());
+        assert_eq!(key(provider, "EVT_1"), "EVT_1");
+    }
 }
 
 fn staff_says(event: &Value) -> Content {

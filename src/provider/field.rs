@@ -43,6 +43,15 @@ impl<'a> Field<'a> {
         read.ok_or_else(|| self.refuse(Reason::MissingField, "absent or null"))
     }
 
+    /// This field if something stands there, else the other one if something stands there; with neither, what is missing
+    /// is this one.
+    pub(super) fn or(self, other: Self) -> Self {
+        if self.is_none() && !other.is_none() {
+            return other;
+        }
+        self
+    }
+
     /// The text of an id, unchecked; a whole number in its decimal form.
     pub(super) fn id_text(self) -> Result<Option<Cow<'a, str>>, Refusal> {
         match self.value {
@@ -71,6 +80,13 @@ impl<'a> Field<'a> {
     pub(super) fn required_key(self) -> Result<DedupeKey, Refusal> {
         let text = self.required(self.id_text()?)?;
         DedupeKey::new(&text).map_err(|error| self.refuse(Reason::BadId, &error.to_string()))
+    }
+
+    /// The id of an event, which has to be there, as the key of its delivery. An id like any other, so that a GUID in
+    /// capitals is the same event.
+    pub(super) fn required_event_id(self) -> Result<DedupeKey, Refusal> {
+        let id: ResourceName = self.required_id()?;
+        DedupeKey::new(id.as_str()).map_err(|error| self.refuse(Reason::BadId, &error.to_string()))
     }
 
     /// The id of a user, with the source's prefix before it.

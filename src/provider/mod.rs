@@ -8,15 +8,19 @@ use std::fmt;
 
 use crate::domain::delivery::Refusal;
 use crate::domain::event::Statement;
-use crate::domain::id::{DedupeKey, GrantKey, ProductName, SourceName};
-use crate::domain::rules::{AbsentExpires, Rules, SourceRules};
+use crate::domain::id::{DedupeKey, GrantKey, ProductName, SourceName, UserId};
+use crate::domain::rules::{AbsentExpires, MemberPlan, Rules, SourceRules};
 use crate::domain::time::{EffectiveAt, Instant, Length, Period};
 
+mod abowire;
 mod cloudevents;
 mod field;
+mod gately;
 mod json;
 mod piano;
 mod signature;
+mod token;
+mod tonos;
 mod value;
 
 pub use signature::Secret;
@@ -24,7 +28,13 @@ pub use signature::Secret;
 pub(crate) use signature::digest;
 
 /// Every provider. The command's values, the contract tests and the documentation iterate over it.
-pub static PROVIDERS: &[&dyn Provider] = &[&cloudevents::CloudEvents, &piano::Piano];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &abowire::Abowire,
+    &cloudevents::CloudEvents,
+    &gately::Gately,
+    &piano::Piano,
+    &tonos::Tonos,
+];
 
 /// The provider of that name.
 pub fn provider(name: &str) -> Option<&'static dyn Provider> {
@@ -51,6 +61,15 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// The names of the events it sends that have an effect or are known to have none, for documentation and tests.
     fn kinds(&self) -> &'static [&'static str];
 
+    /// How it sends: what it does to be believed, what it takes for success and when it tries again.
+    fn sending(&self) -> Sending;
+
+    /// Takes out of a request what would let its reader pass for the sender. It is done before anything of the request is
+    /// stored or shown, and twice is the same as once.
+    fn conceal(&self, request: Request, _secret: Option<&Secret>) -> Request {
+        request
+    }
+
     /// Shows that a request from the network comes from the system that holds the secret, and opens it if it is encrypted.
     ///
     /// # Errors
@@ -66,7 +85,9 @@ pub trait Provider: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Refusal`] if an encrypted request is not whole or was not made with the secret.
-    fn open(&self, request: &Request, secret: Option<&Secret>) -> Result<Vec<u8>, Refusal>;
+    fn open(&self, request: &Request, _secret: Option<&Secret>) -> Result<Vec<u8>, Refusal> {
+        Ok(request.body.clone())
+    }
 
     /// Makes the request by which the system would send `text`: encrypted or signed with the secret, where it does that.
     ///
@@ -81,6 +102,79 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// Reads what an opened body states. Total: whatever the bytes are, there is an answer.
     fn decode(&self, text: &[u8], source: &SourceContext<'_>) -> Decoded;
+
+    /// The text of an event of that name as the system would write it; `None` for a name that is none of
+    /// [`kinds`](Provider::kinds). To be [sealed](Provider::seal), sent and decoded as any other.
+    fn example(&self, kind: &str, particulars: &Particulars) -> Option<String>;
+}
+
+/// How a system sends its webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// How the request is made.
+    pub method: Method,
+    /// What shows that the request is the system's.
+    pub proof: Proof,
+    /// What the system takes for success.
+    pub success: Success,
+    /// How long it waits before each further attempt, from the end of the one before; none if it is not known to repeat.
+    pub waits: &'static [Length],
+}
+
+/// How a request is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// What is sent stands in the query.
+    Get,
+    /// What is sent stands in the body.
+    Post,
+}
+
+/// What shows that a request is the system's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A signature that covers what is sent.
+    Signature,
+    /// A shared token that goes along. It says nothing of the body, and whoever reads it can forge.
+    Token,
+}
+
+/// What a system takes for success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// Status 200 and no other.
+    Exactly200,
+    /// Any status from 200 to 299.
+    Any2xx,
+}
+
+impl Success {
+    /// Whether an answer of that status ends the attempts.
+    pub fn is(self, status: u16) -> bool {
+        match self {
+            Self::Exactly200 => status == 200,
+            Self::Any2xx => (200..300).contains(&status),
+        }
+    }
+}
+
+/// What an example of an event is to speak of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Particulars {
+    /// Tells the event from all others.
+    pub id: String,
+    /// The user, without the source's prefix.
+    pub user: UserId,
+    /// The product.
+    pub product: ProductName,
+    /// The grant.
+    pub grant: GrantKey,
+    /// When it happened.
+    pub at: Instant,
+    /// The end of what is granted or paid for.
+    pub until: Instant,
+    /// The tenant, where one has to be named.
+    pub tenant: Option<String>,
 }
 
 /// One request as it was received.
@@ -134,6 +228,7 @@ impl Verified {
         request: Request,
         secret: Option<&Secret>,
     ) -> Result<Self, (Request, Refusal)> {
+        let request = provider.conceal(request, secret);
         match provider.open(&request, secret) {
             Ok(text) if text == request.body => Ok(Self::vouch(request, None)),
             Ok(text) => Ok(Self::vouch(request, Some(text))),
@@ -196,6 +291,12 @@ impl SourceContext<'_> {
         })
     }
 
+    /// What membership gives.
+    pub fn member_plan(&self) -> &MemberPlan {
+        self.rules
+            .map_or(&MemberPlan::Grant, |rules| &rules.policy.member_plan)
+    }
+
     /// The period of a product's subscriptions.
     pub fn period(&self, product: &ProductName) -> Option<Period> {
         self.products.period(product)
@@ -214,6 +315,15 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// A delivery whose content was read or refused.
+    fn of(kind: Option<String>, dedupe: Dedupe, read: Result<Content, Refusal>) -> Self {
+        Self {
+            kind,
+            dedupe,
+            content: read.unwrap_or_else(Content::Quarantined),
+        }
+    }
+
     /// A delivery that cannot be applied.
     fn refused(kind: Option<String>, dedupe: Dedupe, refusal: Refusal) -> Self {
         Self {

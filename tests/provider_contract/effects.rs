@@ -98,6 +98,54 @@ fn every_vector_has_its_effect_in_sqlite() {
     }
 }
 
+/// Reversed, turned, and dealt out anew some times, the same ways on every run.
+fn other_orders(count: usize) -> Vec<Vec<usize>> {
+    let in_order: Vec<usize> = (0..count).collect();
+    let mut reversed = in_order.clone();
+    reversed.reverse();
+    let mut turned = in_order.clone();
+    turned.rotate_left(count / 2);
+    let mut orders = vec![reversed, turned];
+    let mut state = 1_u64;
+    for _ in 0..4 {
+        let mut order = in_order.clone();
+        for at in (1..count).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005);
+            state = state.wrapping_add(1_442_695_040_888_963_407);
+            order.swap(at, usize::try_from(state >> 33).unwrap() % (at + 1));
+        }
+        orders.push(order);
+    }
+    orders
+}
+
+#[test]
+fn where_events_state_their_times_vectors_have_their_effect_in_any_order() {
+    let stating = PROVIDERS.iter().filter(|it| !it.arrival_is_order());
+    for vector in stating.flat_map(|provider| vectors(*provider)) {
+        let source = Source::of(&vector);
+        for order in other_orders(vector.deliveries.len()) {
+            let store = MemoryStore::new().unwrap();
+            let mut engine = Engine::new(store, secrets(&vector, &source)).unwrap();
+            engine.begin_with_rules(&source.rules).unwrap();
+            // They come when they come: the clock does not go back with them.
+            let received = vector.deliveries.iter().map(|it| it.received_at);
+            for (place, received_at) in order.iter().zip(received) {
+                let request = vector.deliveries[*place].request();
+                let delivery = Delivery::trusted(source.name.clone(), request);
+                engine.ingest(delivery, received_at).unwrap();
+            }
+            let windows = Value::from(all_windows(engine.store()));
+            assert_eq!(
+                windows,
+                json!(vector.windows),
+                "{}: {order:?}",
+                vector.about
+            );
+        }
+    }
+}
+
 #[test]
 fn a_file_read_twice_after_an_interruption_ends_as_if_read_once() {
     let grant =

@@ -35,6 +35,12 @@ fn any_value() -> impl Strategy<Value = Value> {
         "new_purchase",
         "tenure.granted",
         "tenure.renewed",
+        "Active",
+        "trialing",
+        "Canceled",
+        "days",
+        "month",
+        "YEARS",
     ]);
     let numbers = prop::sample::select(vec![
         i64::MIN,
@@ -59,6 +65,13 @@ fn any_value() -> impl Strategy<Value = Value> {
         (250_usize..260).prop_map(|length| Value::from("x".repeat(length))),
         Just(json!([1])),
         Just(json!({"grant": "g"})),
+        Just(json!({"id": "p"})),
+        Just(json!({"status": {"old": "active", "new": "banned"}})),
+        prop_oneof![Just(json!(1)), Just(json!("36525")), Just(json!(u64::MAX))].prop_map(
+            |count| json!({"unlimitedAccess": false, "durationValue": count, "durationTime": "weeks"})
+        ),
+        Just(json!({"unlimitedAccess": true})),
+        Just(json!({"id": "g", "status": "Active", "lastInvoiceId": "i", "product": {"id": "p"}})),
     ]
 }
 
@@ -77,6 +90,9 @@ fn any_event() -> impl Strategy<Value = Vec<u8>> {
         "source",
         "time",
         "subject",
+        "created",
+        "created_at",
+        "project_id",
     ];
     let inner = vec![
         "grant",
@@ -95,17 +111,35 @@ fn any_event() -> impl Strategy<Value = Vec<u8>> {
         "id",
         "id_source",
         "grant_source",
+        "customerId",
+        "subscriptionId",
+        "lastInvoiceId",
+        "createdAt",
+        "status",
+        "productAccessProvider",
+        "subscription",
+        "member_id",
+        "plan_id",
+        "new_plan",
+        "changed_at",
+        "changes",
+        "current_period_start",
+        "current_period_end",
+        "cancel_at_period_end",
+        "cancelled_at",
+        "effective_date",
     ];
     let kinds: Vec<&str> = PROVIDERS
         .iter()
         .flat_map(|p| p.kinds().iter().copied())
         .collect();
     let object = |names: Vec<&'static str>| {
-        prop::collection::btree_map(prop::sample::select(names), any_value(), 0..12)
+        prop::collection::btree_map(prop::sample::select(names), any_value(), 0..16)
     };
     (prop::sample::select(kinds), object(fields), object(inner)).prop_map(|(kind, outer, inner)| {
         let mut event = json!({"specversion": "1.0", "id": "e", "source": "s", "event": kind,
-            "type": kind, "time": 0, "subject": "u", "access_id": "g", "data": inner});
+            "type": kind, "time": 0, "created": 0, "created_at": 0, "subject": "u", "access_id": "g",
+            "data": inner});
         for (name, value) in outer {
             event[name] = value;
         }

@@ -5,70 +5,26 @@ use super::field::Field;
 use super::json;
 use super::signature::{digest, standard_webhooks};
 use super::{
-    Content, Decoded, Dedupe, Provider, Request, Secret, SourceContext, Stated, Verified,
-    VerifyError,
+    Content, Decoded, Dedupe, Method, Particulars, Proof, Provider, Request, Secret, Sending,
+    SourceContext, Stated, Success, Verified, VerifyError,
 };
 use crate::domain::delivery::{Reason, Refusal};
 use crate::domain::event::{
     Cause, Change, GrantStatement, Granted, Origin, Statement, Term, UserChange, UserStatement,
 };
 use crate::domain::id::{DedupeKey, GrantId, IdError, SourceName, UserId};
-use crate::domain::time::{EffectiveAt, End, Instant};
+use crate::domain::time::{EffectiveAt, End, Instant, Length};
 
+mod example;
+mod verb;
 mod wire;
 
+use verb::{Verb, verb};
 use wire::{Data, Envelope};
 
 /// CloudEvents in the structured JSON mode, signed as Standard Webhooks describe it.
 #[derive(Debug)]
 pub(super) struct CloudEvents;
-
-/// What a `type` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Granted,
-    Modified,
-    Rescheduled,
-    Renewed,
-    GraceExtended,
-    PaymentFailed,
-    Revoked,
-    Suspended,
-    Resumed,
-    Withdrawn,
-    Cancelled,
-    Reinstated,
-    Switched,
-    Transferred,
-    Refunded,
-    Ended,
-    UserRemoved,
-    Linked,
-}
-
-fn verb(kind: &str) -> Option<Verb> {
-    Some(match kind {
-        "tenure.granted" => Verb::Granted,
-        "tenure.modified" => Verb::Modified,
-        "tenure.rescheduled" => Verb::Rescheduled,
-        "tenure.renewed" => Verb::Renewed,
-        "tenure.grace_extended" => Verb::GraceExtended,
-        "tenure.payment_failed" => Verb::PaymentFailed,
-        "tenure.revoked" => Verb::Revoked,
-        "tenure.suspended" => Verb::Suspended,
-        "tenure.resumed" => Verb::Resumed,
-        "tenure.withdrawn" => Verb::Withdrawn,
-        "tenure.cancelled" => Verb::Cancelled,
-        "tenure.reinstated" => Verb::Reinstated,
-        "tenure.switched" => Verb::Switched,
-        "tenure.transferred" => Verb::Transferred,
-        "tenure.refunded" => Verb::Refunded,
-        "tenure.ended" => Verb::Ended,
-        "tenure.user_removed" => Verb::UserRemoved,
-        "tenure.linked" => Verb::Linked,
-        _ => return None,
-    })
-}
 
 impl Provider for CloudEvents {
     fn name(&self) -> &'static str {
@@ -106,6 +62,27 @@ impl Provider for CloudEvents {
         ]
     }
 
+    /// The schedule is the one that Standard Webhooks recommend.
+    fn sending(&self) -> Sending {
+        const WAITS: &[Length] = &[
+            Length::seconds(5),
+            Length::seconds(5 * 60),
+            Length::seconds(30 * 60),
+            Length::seconds(2 * 3_600),
+            Length::seconds(5 * 3_600),
+            Length::seconds(10 * 3_600),
+            Length::seconds(14 * 3_600),
+            Length::seconds(20 * 3_600),
+            Length::seconds(24 * 3_600),
+        ];
+        Sending {
+            method: Method::Post,
+            proof: Proof::Signature,
+            success: Success::Any2xx,
+            waits: WAITS,
+        }
+    }
+
     fn verify(
         &self,
         request: Request,
@@ -114,10 +91,6 @@ impl Provider for CloudEvents {
     ) -> Result<Verified, VerifyError> {
         standard_webhooks::verify(&request, secret, now)?;
         Ok(Verified::vouch(request, None))
-    }
-
-    fn open(&self, request: &Request, _secret: Option<&Secret>) -> Result<Vec<u8>, Refusal> {
-        Ok(request.body.clone())
     }
 
     fn seal(
@@ -140,6 +113,10 @@ impl Provider for CloudEvents {
         Ok(request)
     }
 
+    fn example(&self, kind: &str, particulars: &Particulars) -> Option<String> {
+        example::example(kind, particulars)
+    }
+
     fn decode(&self, text: &[u8], source: &SourceContext<'_>) -> Decoded {
         let envelope = match json::read::<Envelope<'_>>(text) {
             Ok(envelope) => envelope,
@@ -148,14 +125,7 @@ impl Provider for CloudEvents {
         let dedupe = envelope.key().map_or(Dedupe::Text, Dedupe::Key);
         let kind = envelope.kind.at("type").name().ok().flatten();
         let kind = kind.map(str::to_owned);
-        match envelope.content(source) {
-            Ok(content) => Decoded {
-                kind,
-                dedupe,
-                content,
-            },
-            Err(refusal) => Decoded::refused(kind, dedupe, refusal),
-        }
+        Decoded::of(kind, dedupe, envelope.content(source))
     }
 }
 

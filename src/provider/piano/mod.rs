@@ -3,8 +3,8 @@
 use super::field::Field;
 use super::json;
 use super::{
-    Content, Decoded, Dedupe, Provider, Request, Secret, SourceContext, Stated, Verified,
-    VerifyError,
+    Content, Decoded, Dedupe, Method, Particulars, Proof, Provider, Request, Secret, Sending,
+    SourceContext, Stated, Success, Verified, VerifyError,
 };
 use crate::domain::delivery::{Reason, Refusal};
 use crate::domain::event::{Cause, Change, GrantStatement, Granted, Origin, Statement, Term};
@@ -12,6 +12,7 @@ use crate::domain::id::{GrantId, GrantKey, ProductName};
 use crate::domain::rules::AbsentExpires;
 use crate::domain::time::{End, Instant, Length};
 
+mod example;
 mod packet;
 mod wire;
 
@@ -118,6 +119,16 @@ impl Provider for Piano {
         ]
     }
 
+    /// Anything but 200 blocks the queue; how often it is tried again is not said.
+    fn sending(&self) -> Sending {
+        Sending {
+            method: Method::Get,
+            proof: Proof::Signature,
+            success: Success::Exactly200,
+            waits: &[],
+        }
+    }
+
     fn verify(
         &self,
         request: Request,
@@ -152,6 +163,13 @@ impl Provider for Piano {
             query: Some(format!("data={packet}")),
             ..Request::default()
         })
+    }
+
+    fn example(&self, kind: &str, particulars: &Particulars) -> Option<String> {
+        if !self.kinds().contains(&kind) {
+            return None;
+        }
+        example::example(kind, particulars)
     }
 
     fn decode(&self, text: &[u8], source: &SourceContext<'_>) -> Decoded {
