@@ -23,6 +23,7 @@ pub mod store;
 
 pub use domain::decision::{Access, AllowReason, Decision, DenyReason, Question, Verdict};
 pub use domain::delivery::{Outcome, Reason, Refusal};
+pub use domain::difference::{AccessChange, Direction, RulesNote};
 pub use domain::event::{
     Cause, Change, Event, EventKey, GrantStatement, Granted, Origin, RecordedEvent, Statement,
     Term, UserChange, UserStatement,
@@ -30,7 +31,7 @@ pub use domain::event::{
 pub use domain::grant::{Anomaly, How, Live, Over, State};
 pub use domain::id::{
     BlockName, DedupeKey, GrantId, GrantKey, IdError, PeriodName, Position, ProductName,
-    ResourceName, SourceName, UserId,
+    ResourceName, SourceName, StatementId, UserId,
 };
 pub use domain::rules::{Include, Policy, ProductRules, RefundPolicy, Rules, SourceRules};
 pub use domain::time::{
@@ -38,9 +39,11 @@ pub use domain::time::{
 };
 pub use domain::window::{Segment, Window};
 pub use engine::{
-    Batch, BatchReceipts, Delivery, Effect, Engine, EngineError, Explanation, Fault, FileError,
-    FileOptions, GrantSummary, GrantView, Line, LineReceipt, LogEntry, Progress, Reader, Receipt,
-    Retried, Secrets, Step, UserWindow, Verification, decision_json, read_line, write_line,
+    Applied, Attribution, Batch, BatchReceipts, Blocked, Delivery, Effect, Engine, EngineError,
+    Explanation, Fault, FileError, FileOptions, GrantStanding, GrantSummary, GrantView, Grounds,
+    GroundsError, HeldGrant, Line, LineReceipt, LogEntry, PlanSummary, PlannedChange, Progress,
+    Reader, Receipt, Retried, Secrets, Spans, StaffChange, StaffStatement, StandingBlock, Step,
+    UserWindow, Verification, decision_json, provider_of, read_line, write_line, write_request,
 };
 pub use provider::{PROVIDERS, Provider, Request, Secret, Verified, VerifyError};
 pub use rusqlite;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::facts::GrantFacts;
+use super::staff::Attribution;
 use crate::domain::decision::Decision;
 use crate::domain::event::{Cause, RecordedEvent, Statement};
 use crate::domain::fold::fold_observed;
@@ -46,6 +47,9 @@ pub struct Step {
     pub index: u32,
     /// The source of the delivery.
     pub stated_by: SourceName,
+    /// Who stated it by hand and why, where the delivery says so. In JSON `actor` and `why` stand in the step itself.
+    #[serde(flatten)]
+    pub attribution: Option<Attribution>,
     /// The change.
     pub change: &'static str,
     /// Whether it speaks of all grants of a user in the source.
@@ -215,6 +219,7 @@ fn step(
         position: recorded.position,
         index: recorded.key.index,
         stated_by: recorded.key.source.clone(),
+        attribution: None,
         change: recorded.event.statement.name(),
         about_user: matches!(recorded.event.statement, Statement::User(_)),
         effective_at: recorded.event.effective_at,

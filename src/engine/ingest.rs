@@ -124,14 +124,15 @@ impl<S: Store> Engine<S> {
     }
 }
 
-fn rules_entry(rules: &Rules, recorded_at: RecordedAt) -> Result<NewEntry, StoreError> {
+/// The entry that puts rules in force. The same rules may come into force more than once, so its time is part of its key.
+pub(crate) fn rules_entry(rules: &Rules, recorded_at: RecordedAt) -> Result<NewEntry, StoreError> {
     let damaged = |_| StoreError::Corrupt("rules that cannot be written".to_owned());
     let body = serde_json::to_vec(rules).map_err(damaged)?;
     Ok(NewEntry {
         kind: EntryKind::Rules,
         of: None,
         source: internal_source()?,
-        dedupe_key: DedupeKey::of_digest(&digest(&[&body])),
+        dedupe_key: DedupeKey::of_digest(&digest(&[&body, &recorded_at.0.micros().to_be_bytes()])),
         recorded_at,
         received_at: None,
         outcome: Outcome::Applied,

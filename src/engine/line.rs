@@ -155,8 +155,9 @@ fn field<T: for<'a> Deserialize<'a>>(
     name: &str,
 ) -> Result<Option<T>, Refusal> {
     raw.map_or(Ok(None), |raw| {
-        serde_json::from_str(raw.get())
-            .map_err(|error| Refusal::new(Reason::BadField, name, &error.to_string()))
+        // The parser's own words repeat what stands there, which may be a token.
+        let refused = |_| Refusal::new(Reason::BadField, name, "not of the type it has to be");
+        serde_json::from_str(raw.get()).map_err(refused)
     })
 }
 
@@ -197,19 +198,54 @@ fn body(envelope: &Envelope<'_>) -> Result<Vec<u8>, Refusal> {
 /// Writes a delivery of the log as one line, without a line break. [`read_line`] gives back the same request, byte for byte.
 pub fn write_line(entry: &Entry) -> String {
     let fact = &entry.fact;
-    let received_at = fact.received_at.unwrap_or(fact.recorded_at.0);
-    let (body, encoding) = written_body(&fact.body);
+    written(&Written {
+        received_at: fact.received_at.unwrap_or(fact.recorded_at.0),
+        body: &fact.body,
+        headers: fact.headers.as_deref(),
+        query: fact.query.as_deref(),
+        source: &fact.source,
+    })
+}
+
+/// Writes a request as one line, as if it had been received at that instant: what [`write_line`] writes once it is
+/// recorded.
+pub fn write_request(request: &Request, received_at: Instant, source: &SourceName) -> String {
+    // Texts by texts are written as JSON whatever they hold.
+    let headers = serde_json::to_string(&request.headers).unwrap_or_default();
+    written(&Written {
+        received_at,
+        body: &request.body,
+        headers: (!request.headers.is_empty()).then_some(&headers),
+        query: request.query.as_deref(),
+        source,
+    })
+}
+
+/// What stands in an envelope that is written.
+struct Written<'a> {
+    received_at: Instant,
+    body: &'a [u8],
+    /// As JSON.
+    headers: Option<&'a str>,
+    query: Option<&'a str>,
+    source: &'a SourceName,
+}
+
+fn written(envelope: &Written<'_>) -> String {
+    let (body, encoding) = written_body(envelope.body);
+    let received_at = envelope.received_at;
     let mut line = format!("{{\"received_at\":\"{received_at}\",\"body\":{body}");
     if let Some(encoding) = encoding {
         line.push_str(&format!(",\"body_encoding\":\"{encoding}\""));
     }
-    if let Some(headers) = &fact.headers {
+    if let Some(headers) = envelope.headers {
         line.push_str(&format!(",\"headers\":{headers}"));
     }
-    if let Some(query) = &fact.query {
+    if let Some(query) = envelope.query {
         line.push_str(&format!(",\"query\":{}", quoted(query)));
     }
-    line.push_str(&format!(",\"source\":{}}}", quoted(fact.source.as_str())));
+    let source = quoted(envelope.source.as_str());
+    line.push_str(&format!(",\"source\":{source}}}"));
     line
 }
 
@@ -230,4 +266,43 @@ fn written_body(body: &[u8]) -> (String, Option<&'static str>) {
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_is_written_is_read_as_it_was() {
+        let received_at: Instant = "2026-01-01T00:00:00.5Z".parse().unwrap();
+        let source: SourceName = "a \"quoted\" source".parse().unwrap();
+        let bodies: [&[u8]; 6] = [
+            b"",
+            b"{\"a\": 1}",
+            b"{\"a\":\n1}",
+            b"text",
+            b"{",
+            b"\xff\x00",
+        ];
+        for body in bodies {
+            for (headers, query) in [(&[][..], None), (&[("x-a", "\"b\\")], Some("data=%7E&\"'"))] {
+                let headers = headers.iter().copied();
+                let request = Request {
+                    body: body.to_vec(),
+                    headers: headers
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .collect(),
+                    query: query.map(str::to_owned),
+                };
+                let line = write_request(&request, received_at, &source);
+                assert!(!line.contains('\n'), "{line}");
+                let read = read_line(line.as_bytes());
+                assert!(read.refusal.is_none() && read.request == request, "{line}");
+                assert_eq!(read.received_at, Some(received_at));
+                assert_eq!(read.source.as_ref(), Some(&source));
+            }
+        }
+    }
 }

@@ -21,20 +21,28 @@ mod facts;
 mod file;
 mod ingest;
 mod line;
+mod plan;
 mod quarantine;
 mod reader;
 mod sources;
+mod staff;
+mod standing;
 mod taking;
 mod verify;
+
+use sources::unknown_source;
 
 pub use delivery::{Delivery, Receipt};
 pub use explain::{Effect, Explanation, GrantSummary, Step};
 pub use file::{FileError, FileOptions, LineReceipt};
 pub use ingest::{Batch, BatchReceipts};
-pub use line::{Line, read_line, write_line};
+pub use line::{Line, read_line, write_line, write_request};
+pub use plan::{Applied, PlanSummary, PlannedChange, Spans};
 pub use quarantine::Retried;
 pub use reader::{GrantView, LogEntry, Reader, UserWindow};
-pub use sources::Secrets;
+pub use sources::{Secrets, provider_of};
+pub use staff::{Attribution, Blocked, Grounds, GroundsError, StaffChange, StaffStatement};
+pub use standing::{GrantStanding, HeldGrant, StandingBlock};
 pub use verify::{Fault, Progress, Verification};
 
 /// Takes deliveries and keeps the projection true. One engine writes; any number of [`Reader`]s ask.
@@ -164,18 +172,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// [`EngineError::UnknownSource`], which lists the names there are.
     pub fn require_source(&self, source: &SourceName) -> Result<(), EngineError> {
-        let rules = self.rules()?;
-        match sources::source(&rules, source) {
-            Some(_) => Ok(()),
-            None => Err(unknown_source(&rules, source)),
-        }
-    }
-}
-
-fn unknown_source(rules: &Rules, name: &SourceName) -> EngineError {
-    EngineError::UnknownSource {
-        name: name.clone(),
-        known: sources::source_names(rules).join(", "),
+        provider_of(&self.rules()?, source).map(|_| ())
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::facts::{GrantFacts, linked_ids, person, project, project_facts, rules_at};
+use super::staff::{Attribution, attribution};
 use super::{EngineError, explain};
 use crate::domain::decision::{Decision, Question, decide};
 use crate::domain::event::RecordedEvent;
@@ -62,6 +63,8 @@ pub struct LogEntry {
     pub entry: Entry,
     /// Its events, in order.
     pub events: Vec<RecordedEvent>,
+    /// Who stated it by hand and why, where the entry says so.
+    pub attribution: Option<Attribution>,
 }
 
 impl<R: StoreReader> Reader<R> {
@@ -69,6 +72,22 @@ impl<R: StoreReader> Reader<R> {
     /// writer.
     pub fn new(store: R) -> Self {
         Self { store }
+    }
+
+    /// Whether nothing was ever recorded.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn is_empty(&mut self) -> Result<bool, EngineError> {
+        self.read(|snapshot| Ok(snapshot.head()?.position == Position::default()))
+    }
+
+    /// Whether rules were ever put in force.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn has_rules(&mut self) -> Result<bool, EngineError> {
+        self.read(|snapshot| Ok(!snapshot.rules()?.is_empty()))
     }
 
     /// Answers one question.
@@ -183,7 +202,15 @@ impl<R: StoreReader> Reader<R> {
                     facts.push(GrantFacts::load(snapshot, &parent, &rules, question.as_of)?);
                 }
             }
-            Ok(explain::explain(decision, earlier, person.ids, &facts))
+            let mut explanation = explain::explain(decision, earlier, person.ids, &facts);
+            for step in &mut explanation.steps {
+                if step.stated_by.is_staff() {
+                    let entry = snapshot.entry(step.position)?;
+                    let said = entry.map(|entry| attribution(snapshot, &entry));
+                    step.attribution = said.transpose()?.flatten();
+                }
+            }
+            Ok(explanation)
         })
     }
 
@@ -385,7 +412,10 @@ fn facts_known_to_name(
     Ok(known)
 }
 
-fn log_entry(snapshot: &dyn Snapshot, entry: Entry) -> Result<LogEntry, EngineError> {
-    let events = snapshot.events_of(entry.position)?;
-    Ok(LogEntry { entry, events })
+pub(super) fn log_entry(snapshot: &dyn Snapshot, entry: Entry) -> Result<LogEntry, EngineError> {
+    Ok(LogEntry {
+        events: snapshot.events_of(entry.position)?,
+        attribution: attribution(snapshot, &entry)?,
+        entry,
+    })
 }

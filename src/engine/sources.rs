@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::EngineError;
 use crate::domain::id::SourceName;
 use crate::domain::rules::{Rules, SourceRules};
 use crate::provider::{PROVIDERS, Provider, Secret, SourceContext, provider};
@@ -22,6 +23,11 @@ impl Secrets {
     /// The secret of a source.
     pub fn get(&self, source: &SourceName) -> Option<&Secret> {
         self.0.get(source)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Secret> {
+        self.0.values()
     }
 }
 
@@ -54,6 +60,25 @@ pub(crate) fn source<'a>(rules: &'a Rules, name: &'a SourceName) -> Option<Sourc
         products: rules,
     };
     Some(Source { provider, context })
+}
+
+/// The provider of a source by these rules. Without configured sources, every provider is a source of its own name; `staff`
+/// always is one.
+///
+/// # Errors
+/// [`EngineError::UnknownSource`], which lists the names there are.
+pub fn provider_of(rules: &Rules, name: &SourceName) -> Result<&'static dyn Provider, EngineError> {
+    match source(rules, name) {
+        Some(found) => Ok(found.provider),
+        None => Err(unknown_source(rules, name)),
+    }
+}
+
+pub(crate) fn unknown_source(rules: &Rules, name: &SourceName) -> EngineError {
+    EngineError::UnknownSource {
+        name: name.clone(),
+        known: source_names(rules).join(", "),
+    }
 }
 
 fn staff_provider() -> Option<&'static dyn Provider> {

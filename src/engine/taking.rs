@@ -14,7 +14,7 @@ use crate::domain::event::{Change, Event, Statement, Term};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
-use crate::provider::{Content, Decoded, Dedupe, Request, Stated, Verified, digest};
+use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Stated, Verified, digest};
 use crate::store::{
     EntryKind, EntryRefusal, Hash, NewEntry, Packet, Snapshot, StoreError, Transaction,
 };
@@ -130,7 +130,11 @@ impl Taking<'_> {
     fn read(&self, content: Arrived, name: &SourceName) -> Result<Read, EngineError> {
         let Some(source) = source(self.rules, name) else {
             return match content {
-                Arrived::Unreadable(request, refusal) => Ok(unreadable(request, refusal, false)),
+                Arrived::Unreadable(request, refusal) => {
+                    // Nobody knows whose it is, so whatever any system would conceal is concealed.
+                    let request = concealed(request, self.secrets);
+                    Ok(unreadable(request, refusal, false))
+                }
                 Arrived::Verified(_) | Arrived::Trusted(_) => Err(unknown_source(self.rules, name)),
             };
         };
@@ -139,7 +143,10 @@ impl Taking<'_> {
             Arrived::Trusted(request) => {
                 Verified::trusted(source.provider, request, self.secrets.get(name))
             }
-            Arrived::Unreadable(request, refusal) => Err((request, refusal)),
+            Arrived::Unreadable(request, refusal) => {
+                let secret = self.secrets.get(name);
+                Err((source.provider.conceal(request, secret), refusal))
+            }
         };
         Ok(decode(source, opened))
     }
@@ -229,6 +236,15 @@ impl Taking<'_> {
             ..receipt
         })
     }
+}
+
+/// A request of which nobody knows whose it is, without what any system would conceal, with any of the secrets.
+fn concealed(request: Request, secrets: &Secrets) -> Request {
+    let secrets = secrets.all().map(Some).chain([None]);
+    let ways = secrets.flat_map(|secret| PROVIDERS.iter().map(move |provider| (provider, secret)));
+    ways.fold(request, |request, (provider, secret)| {
+        provider.conceal(request, secret)
+    })
 }
 
 /// Decodes what was opened; what was not is quarantined.

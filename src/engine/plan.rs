@@ -1,0 +1,382 @@
+//! Changing the rules: what would change, and making it so.
+//!
+//! Both fold again what was decoded, and decode nothing again. A grant whose source keeps its policies folds to what it
+//! folded to, so only the others are folded; products are looked up when a question is asked, so they alter no window.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::facts::{linked_ids, project, rules_at};
+use super::ingest::rules_entry;
+use super::reader::Reader;
+use super::sources::source_names;
+use super::verify::Progress;
+use super::{Engine, EngineError};
+use crate::domain::difference::{AccessChange, Comparison, Direction, Held, RulesNote, notes};
+use crate::domain::id::{GrantId, GrantKey, LONGEST_ID, Position, SourceName, UserId};
+use crate::domain::rules::Rules;
+use crate::domain::time::{Instant, RecordedAt};
+use crate::domain::window::Window;
+use crate::store::{Snapshot, Store, StoreError, StoreReader, Transaction};
+
+/// How many users or grants are held in memory at a time.
+const CHUNK: usize = 1_000;
+
+/// What changes for one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedChange {
+    /// The person: every id linked to the others, sorted.
+    pub users: Vec<UserId>,
+    /// What is gained or lost, and when.
+    pub change: AccessChange,
+}
+
+/// The figures of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanSummary {
+    /// The last entry of the log the plan has seen.
+    pub position: Position,
+    /// How many people were looked at.
+    pub people: u64,
+    /// How many of them gain something.
+    pub gaining: u64,
+    /// How many of them lose something.
+    pub losing: u64,
+    /// How much is gained.
+    pub gains: Spans,
+    /// How much is lost.
+    pub losses: Spans,
+    /// What else is worth a look.
+    #[serde(skip)]
+    pub notes: Vec<RulesNote>,
+}
+
+/// Counts of spans of access, by where they lie as seen from now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spans {
+    /// Those that have ended.
+    pub past: u64,
+    /// Those that hold now.
+    pub present: u64,
+    /// Those still to begin.
+    pub future: u64,
+}
+
+impl Spans {
+    fn count(&mut self, change: &AccessChange, now: Instant) {
+        let count = if change.start > now {
+            &mut self.future
+        } else if change.end.is_after(now) {
+            &mut self.present
+        } else {
+            &mut self.past
+        };
+        *count = count.saturating_add(1);
+    }
+
+    /// How many there are.
+    pub fn total(self) -> u64 {
+        self.past
+            .saturating_add(self.present)
+            .saturating_add(self.future)
+    }
+}
+
+/// What applying rules did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The entry that records the rules; `None` if they were in force already.
+    pub position: Option<Position>,
+    /// How many grants were folded again.
+    pub grants: u64,
+}
+
+impl Applied {
+    const NOTHING: Self = Self {
+        position: None,
+        grants: 0,
+    };
+}
+
+impl<R: StoreReader> Reader<R> {
+    /// Says what other rules would change, without changing anything: `each` is called for every person and resource with
+    /// each span gained or lost, people in the order of their first id, then by resource and time.
+    ///
+    /// The memory it takes depends on one person's grants, never on the log.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn plan(
+        &mut self,
+        rules: &Rules,
+        now: Instant,
+        each: &mut dyn FnMut(PlannedChange),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<PlanSummary, EngineError> {
+        self.read(|snapshot| {
+            let before = rules_at(&snapshot.rules()?, None);
+            let comparison = Comparison::new(&before, rules);
+            let mut planning = Planning {
+                snapshot,
+                rules,
+                sources: comparison.sources(),
+                comparison,
+                summary: PlanSummary {
+                    position: snapshot.head()?.position,
+                    notes: all_notes(snapshot, &before, rules)?,
+                    ..PlanSummary::default()
+                },
+            };
+            if planning.alters_nothing() {
+                return Ok(planning.summary);
+            }
+            planning.everyone(now, each, progress)?;
+            Ok(planning.summary)
+        })
+    }
+}
+
+/// One plan as it is being made.
+struct Planning<'a> {
+    snapshot: &'a dyn Snapshot,
+    rules: &'a Rules,
+    comparison: Comparison<'a>,
+    /// The sources whose grants fold differently.
+    sources: BTreeSet<SourceName>,
+    summary: PlanSummary,
+}
+
+impl Planning<'_> {
+    fn alters_nothing(&self) -> bool {
+        self.sources.is_empty() && !self.comparison.alters_products()
+    }
+
+    fn everyone(
+        &mut self,
+        now: Instant,
+        each: &mut dyn FnMut(PlannedChange),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), StoreError> {
+        let total = self.snapshot.count_users()?;
+        let mut done = 0;
+        let mut after: Option<UserId> = None;
+        loop {
+            let users = self.snapshot.users_after(after.as_ref(), CHUNK)?;
+            let Some(last) = users.last().cloned() else {
+                return Ok(());
+            };
+            for user in &users {
+                self.person(user, now, each)?;
+                done += 1;
+            }
+            progress(Progress {
+                what: "users",
+                done,
+                total: total.max(done),
+            });
+            after = Some(last);
+        }
+    }
+
+    /// Compares for the person behind an id, unless they were met by a smaller one.
+    fn person(
+        &mut self,
+        user: &UserId,
+        now: Instant,
+        each: &mut dyn FnMut(PlannedChange),
+    ) -> Result<(), StoreError> {
+        let ids = linked_ids(self.snapshot, user, None)?;
+        for smaller in ids.range::<UserId, _>(..user) {
+            if !self.snapshot.grants_naming(smaller)?.is_empty() {
+                return Ok(());
+            }
+        }
+        self.summary.people = self.summary.people.saturating_add(1);
+        let (before, after) = self.held(&ids)?;
+        let changes = self.comparison.changes(&before, &after);
+        let mut gains = 0;
+        let mut losses = 0;
+        for change in changes {
+            match change.direction {
+                Direction::Gains => {
+                    gains = 1;
+                    self.summary.gains.count(&change, now);
+                }
+                Direction::Loses => {
+                    losses = 1;
+                    self.summary.losses.count(&change, now);
+                }
+            }
+            each(PlannedChange {
+                users: ids.iter().cloned().collect(),
+                change,
+            });
+        }
+        self.summary.gaining = self.summary.gaining.saturating_add(gains);
+        self.summary.losing = self.summary.losing.saturating_add(losses);
+        Ok(())
+    }
+
+    /// What the ids hold now, and what they would hold.
+    fn held(&self, ids: &BTreeSet<UserId>) -> Result<(Vec<Held>, Vec<Held>), StoreError> {
+        let mut before = Vec::new();
+        let mut after = Vec::new();
+        let mut folded: BTreeSet<GrantId> = BTreeSet::new();
+        for id in ids {
+            for (grant, window) in self.snapshot.windows_of(id)? {
+                if !self.sources.contains(&grant.source) {
+                    after.push(held(&window));
+                }
+                before.push(held(&window));
+            }
+            if self.sources.is_empty() {
+                continue;
+            }
+            for grant in self.snapshot.grants_naming(id)? {
+                if self.sources.contains(&grant.source) && folded.insert(grant.clone()) {
+                    let projection = project(self.snapshot, &grant, self.rules, None)?;
+                    let windows = projection.into_iter().flat_map(|it| it.windows);
+                    let own = windows.filter(|window| ids.contains(&window.user));
+                    after.extend(own.map(|window| held(&window)));
+                }
+            }
+        }
+        Ok((before, after))
+    }
+}
+
+fn held(window: &Window) -> Held {
+    Held {
+        product: window.product.clone(),
+        start: window.start,
+        end: window.end,
+    }
+}
+
+/// The notes on the rules, and on each source that has grants and would be gone.
+fn all_notes(
+    snapshot: &dyn Snapshot,
+    before: &Rules,
+    after: &Rules,
+) -> Result<Vec<RulesNote>, StoreError> {
+    let (old, new) = (source_names(before), source_names(after));
+    let is_gone = |source: &SourceName| {
+        let named = |names: &[String]| names.iter().any(|name| name == source.as_str());
+        named(&old) && !named(&new)
+    };
+    let with_grants = sources_with_grants(snapshot)?.into_iter();
+    let gone = with_grants.filter(is_gone).map(RulesNote::SourceGone);
+    let mut notes: Vec<RulesNote> = notes(before, after).into_iter().chain(gone).collect();
+    notes.sort_unstable();
+    Ok(notes)
+}
+
+/// Found by leaping from the first grant of a source over all others.
+fn sources_with_grants(snapshot: &dyn Snapshot) -> Result<Vec<SourceName>, StoreError> {
+    // No key is greater: none is longer, and no letter has greater bytes.
+    let greatest = "\u{10ffff}".repeat(LONGEST_ID / 4);
+    let greatest =
+        GrantKey::new(&greatest).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut sources = Vec::new();
+    let mut after: Option<GrantId> = None;
+    loop {
+        let found = snapshot.grants_after(after.as_ref(), 1)?;
+        let Some(GrantId { source, .. }) = found.into_iter().next() else {
+            return Ok(sources);
+        };
+        sources.push(source.clone());
+        after = Some(GrantId {
+            source,
+            key: greatest.clone(),
+        });
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// Puts rules in force and folds again whatever they alter, in one transaction: until it is done the old ones stand,
+    /// with all that follows from them. On an empty log they are put in force from the beginning of time.
+    ///
+    /// Answers as of an earlier time stay as they were given.
+    ///
+    /// # Errors
+    /// If the store fails; the old rules then stand.
+    pub fn apply(
+        &mut self,
+        rules: &Rules,
+        now: Instant,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Applied, EngineError> {
+        self.store.write(|transaction| {
+            let recorded = transaction.rules()?;
+            if rules_at(&recorded, None) == *rules && !recorded.is_empty() {
+                return Ok(Applied::NOTHING);
+            }
+            put_in_force(transaction, rules, now, progress)
+        })
+    }
+
+    /// As [`Engine::apply`], unless rules were ever put in force: those stay then.
+    ///
+    /// # Errors
+    /// As [`Engine::apply`].
+    pub fn apply_first(&mut self, rules: &Rules, now: Instant) -> Result<Applied, EngineError> {
+        self.store.write(|transaction| {
+            if !transaction.rules()?.is_empty() {
+                return Ok(Applied::NOTHING);
+            }
+            put_in_force(transaction, rules, now, &mut |_| {})
+        })
+    }
+}
+
+fn put_in_force(
+    transaction: &mut dyn Transaction,
+    rules: &Rules,
+    now: Instant,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Applied, EngineError> {
+    let before = rules_at(&transaction.rules()?, None);
+    let recorded_at = match transaction.head()?.recorded_at {
+        Some(last) => RecordedAt(now.max(last.0.next())),
+        None => RecordedAt(Instant::FIRST),
+    };
+    let position = transaction.append(rules_entry(rules, recorded_at)?)?;
+    let sources = Comparison::new(&before, rules).sources();
+    Ok(Applied {
+        position: Some(position),
+        grants: fold_again(transaction, &sources, rules, progress)?,
+    })
+}
+
+/// Folds every grant of the sources under the rules. Gives how many there are.
+fn fold_again(
+    transaction: &mut dyn Transaction,
+    sources: &BTreeSet<SourceName>,
+    rules: &Rules,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<u64, StoreError> {
+    let mut folded = 0;
+    if sources.is_empty() {
+        return Ok(folded);
+    }
+    let total = transaction.statistics()?.grants;
+    let mut after: Option<GrantId> = None;
+    loop {
+        let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
+        let Some(last) = grants.last().cloned() else {
+            return Ok(folded);
+        };
+        for grant in grants.iter().filter(|it| sources.contains(&it.source)) {
+            let projection = project(&*transaction, grant, rules, None)?;
+            transaction.project(grant, projection.as_ref())?;
+            folded += 1;
+        }
+        progress(Progress {
+            what: "grants",
+            done: folded,
+            total: total.max(folded),
+        });
+        after = Some(last);
+    }
+}
