@@ -9,6 +9,8 @@ mod answers;
 mod endings;
 mod files;
 mod rules;
+mod staff;
+mod trigger;
 
 /// A folder to run the command in.
 struct Place {

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tenure::PROVIDERS;
 
+use crate::staff::args as staff;
+use crate::trigger::TriggerArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `check`: allow
-  1   `check`: deny; `verify`: a fault was found
+  1   `check`: deny; `verify`: a fault was found; `trigger`: nobody took the event
   2   the command line, a question or the rules file is wrong
   3   done, but some deliveries are in quarantine
   4   no such file or database
@@ -126,18 +129,20 @@ Examples:
 
     /// When does a user have access to what
     #[command(after_help = "\
-A window begins at `start` and ends before `end`; windows of linked ids are included.
+A window begins at `start` and ends before `end`; windows of linked ids are included. On a terminal it is a table, \
+else a JSON array.
 
 Examples:
   tenure windows u1
   tenure windows u1 --as-of 2026-01-20 --json")]
-    Windows(PastArgs),
+    Windows(WindowsArgs),
 
     /// The deliveries and the events they yielded, newest first
     #[command(after_help = "\
 Examples:
   tenure log
   tenure log --user u1 --limit 5
+  tenure log --keys                        with the ids that `withdraw` wants
   tenure log --source crm --grant g1 --json")]
     Log(LogArgs),
 
@@ -169,6 +174,58 @@ Examples:
   tenure quarantine discard 17 --why 'a test of the sender'"
     )]
     Quarantine(QuarantineCommand),
+
+    /// What would other rules change: who gains or loses what, and when
+    #[command(after_help = "\
+The log is folded again under the rules of FILE; nothing is changed. The figures come first, then each span of access \
+gained or lost, by user and resource; a prefix as `news/*` stands for all that begin so. With --json the first line holds \
+the figures and each further line a change.
+
+What is read from deliveries, as a tenant, a user prefix or a period, holds for deliveries to come: what was read \
+before stays as it was read.
+
+Examples:
+  tenure plan tenure.toml
+  tenure plan tenure.toml --all
+  tenure plan tenure.toml --json | jq -c 'select(.change == \"loses\" and .when == \"present\")'")]
+    Plan(PlanArgs),
+
+    /// Put the rules of a file in force
+    #[command(after_help = "\
+The rules become an entry of the log and all windows follow them, in one step; until it is done the old ones stand. \
+Answers as of an earlier time stay as they were. `plan` says beforehand what will change. A delivery that is in \
+quarantine because of the old rules is decoded again by `quarantine retry`.
+
+Example:
+  tenure apply tenure.toml")]
+    Apply(ApplyArgs),
+    /// Give a user a product, by hand
+    #[command(after_help = staff::GRANT)]
+    Grant(staff::GrantArgs),
+
+    /// Take a grant away, by hand
+    #[command(after_help = staff::REVOKE)]
+    Revoke(staff::RevokeArgs),
+
+    /// Take back an end, a cancellation or a revocation, by hand
+    #[command(after_help = staff::REINSTATE)]
+    Reinstate(staff::ReinstateArgs),
+
+    /// Block a grant or a user, by hand
+    #[command(after_help = staff::SUSPEND)]
+    Suspend(staff::BlockArgs),
+
+    /// Lift a block, by hand
+    #[command(after_help = staff::RESUME)]
+    Resume(staff::BlockArgs),
+
+    /// Take back a delivery, by hand: what it said counts no more
+    #[command(after_help = staff::WITHDRAW)]
+    Withdraw(staff::WithdrawArgs),
+
+    /// State by hand that two ids are one person
+    #[command(after_help = staff::LINK)]
+    Link(staff::LinkArgs),
 
     /// Build the windows again from the log
     #[command(after_help = "\
@@ -216,6 +273,9 @@ Example:
         /// The copy; must not exist
         file: PathBuf,
     },
+
+    /// Try an endpoint out: make an event as its system would, and print or send it
+    Trigger(TriggerArgs),
 
     /// Write what a shell needs to complete this command
     #[command(after_help = "\
@@ -279,6 +339,30 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The rules file
+    pub(crate) file: PathBuf,
+    /// Show every change, not only the first few
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The rules file
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WindowsArgs {
+    #[command(flatten)]
+    pub(crate) past: PastArgs,
+    /// A table for people, also where no terminal is
+    #[arg(long)]
+    pub(crate) table: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PastArgs {
     /// The user
     pub(crate) user: String,
@@ -298,6 +382,9 @@ pub(crate) struct LogArgs {
     /// Only of this source
     #[arg(long)]
     pub(crate) source: Option<String>,
+    /// Also show the dedupe keys, as `withdraw` wants them
+    #[arg(long)]
+    pub(crate) keys: bool,
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,

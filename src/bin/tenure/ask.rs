@@ -1,5 +1,6 @@
 //! Questions about access: `check`, `windows`, `grants`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use tenure::{
     Decision, GrantSummary, GrantView, Instant, Question, RecordedAt, UserId, Window, decision_json,
 };
 
-use crate::args::{CheckArgs, PastArgs, Times};
+use crate::args::{CheckArgs, PastArgs, Times, WindowsArgs};
 use crate::failure::{Ending, Failure};
 use crate::moment::moment;
 use crate::output::{Ink, Table, safe};
@@ -149,6 +150,10 @@ fn check_batch(run: &mut Run, file: &Path) -> Result<Ending, Failure> {
 }
 
 fn asked(line: &[u8], now: Instant) -> Result<Question, String> {
+    // What the names are read into would take a list in their order as well.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err("not an object as {\"user\":\"u1\",\"resource\":\"news\"}".to_owned());
+    }
     let asked: Asked = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let instant = |key: &str, text: &Option<String>| {
         let instant = text.as_deref().map(|text| moment(text, now)).transpose();
@@ -162,11 +167,14 @@ fn asked(line: &[u8], now: Instant) -> Result<Question, String> {
     })
 }
 
-pub(crate) fn windows(run: &mut Run, args: &PastArgs) -> Result<Ending, Failure> {
+/// For programs, and so JSON, unless a person looks on.
+pub(crate) fn windows(run: &mut Run, args: &WindowsArgs) -> Result<Ending, Failure> {
+    let is_table = !run.json && (args.table || std::io::stdout().is_terminal());
+    let args = &args.past;
     let user: UserId = id("user id", &args.user)?;
     let as_of = as_of(args.as_of.as_deref(), now())?;
     let windows = run.reader()?.windows(&user, as_of)?;
-    if run.json {
+    if !is_table {
         run.out.json(&windows)?;
         return Ok(Ending::Done);
     }

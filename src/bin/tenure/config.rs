@@ -2,18 +2,21 @@
 
 use std::fmt::Display;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tenure::domain::rules::AbsentExpires;
+use tenure::domain::rules::{AbsentExpires, MemberPlan};
 use tenure::{
-    Include, PROVIDERS, Policy, ProductRules, RefundPolicy, Rules, SourceName, SourceRules,
+    Include, PROVIDERS, Policy, ProductName, ProductRules, RefundPolicy, ResourceName, Rules,
+    SourceName, SourceRules,
 };
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 use crate::moment;
+use crate::remarks::{Written, remarks};
+use crate::run::warn;
 use crate::secret::{SecretPlace, SecretPlaces};
 
 /// Names that mean something else: statements by hand, files of mixed sources, and what Tenure itself records.
@@ -24,13 +27,26 @@ const RESERVED: [&str; 3] = [SourceName::STAFF, "any", "tenure"];
 pub(crate) struct Config {
     pub(crate) rules: Rules,
     pub(crate) secrets: SecretPlaces,
+    /// The entries of all `includes`, and the file they stand in.
+    written: Vec<Written>,
+    path: PathBuf,
 }
 
 impl Config {
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let bytes = std::fs::read(path).map_err(|error| Failure::unreadable(path, &error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Failure::Usage(format!("`{}` is not UTF-8 at byte {at}", path.display()))
+        })?;
         Self::parse(&text, path)
+    }
+
+    /// Says what is allowed and yet probably not what was meant: where the file comes into force.
+    pub(crate) fn warn_of_remarks(&self) {
+        for (line, remark) in remarks(&self.written) {
+            warn(&format!("`{}`, line {line}: {remark}", self.path.display()));
+        }
     }
 
     /// Reads the text of the file at `path`; the places of secret files are relative to it.
@@ -59,14 +75,21 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Reading<'_> {
     fn wrong(&self, at: Range<usize>, message: &str) -> Failure {
-        let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = self.line(&at);
         Failure::Usage(format!("`{}`, line {line}: {message}", self.path.display()))
+    }
+
+    fn line(&self, at: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().get(..at.start).unwrap_or_default();
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     fn document(&self, table: &DeTable<'_>) -> Result<Config, Failure> {
         self.know(table, "the rules file", &["sources", "products"])?;
-        let mut config = Config::default();
+        let mut config = Config {
+            path: self.path.to_owned(),
+            ..Config::default()
+        };
         if let Some(sources) = table.get("sources") {
             for (name, value) in self.table(sources, "sources")? {
                 let source = self.id(name.get_ref(), name.span())?;
@@ -85,7 +108,7 @@ impl Reading<'_> {
         if let Some(products) = table.get("products") {
             for (name, value) in self.table(products, "products")? {
                 let product = self.id(name.get_ref(), name.span())?;
-                let rules = self.product(&format!("[products.{product}]"), value)?;
+                let rules = self.product(&product, value, &mut config.written)?;
                 config.rules.products.insert(product, rules);
             }
         }
@@ -125,11 +148,12 @@ impl Reading<'_> {
         }
         let tenant = table
             .get("tenant")
-            .map(|value| self.string(value, "tenant"))
+            // It is compared as an id is.
+            .map(|value| self.parsed::<ResourceName>(value, "tenant"))
             .transpose()?;
         let prefix = table
             .get("user_prefix")
-            .map(|value| self.string(value, "user_prefix"))
+            .map(|value| self.prefix(value))
             .transpose()?;
         let policy = table
             .get("policy")
@@ -137,22 +161,43 @@ impl Reading<'_> {
             .transpose()?;
         let rules = SourceRules {
             provider: kind.to_owned(),
-            tenant: tenant.map(str::to_owned),
+            tenant: tenant.map(|tenant| tenant.to_string()),
             user_prefix: prefix.unwrap_or_default().to_owned(),
             policy: policy.unwrap_or_default(),
         };
         Ok((rules, self.secret_place(table)?))
     }
 
+    /// What is put before user ids, and so has to leave room for one.
+    fn prefix<'t>(&self, value: &'t Value<'_>) -> Result<&'t str, Failure> {
+        const LONGEST: usize = 128;
+        let prefix = self.string(value, "user_prefix")?;
+        if prefix.len() > LONGEST || prefix.chars().any(char::is_control) {
+            let message = "`user_prefix` has at most 128 bytes and no control characters";
+            return Err(self.wrong(value.span(), message));
+        }
+        Ok(prefix)
+    }
+
     fn secret_place(&self, table: &DeTable<'_>) -> Result<Option<SecretPlace>, Failure> {
         match (table.get("secret_env"), table.get("secret_file")) {
             (None, None) => Ok(None),
             (Some(name), None) => {
-                let name = self.string(name, "secret_env")?.to_owned();
-                Ok(Some(SecretPlace::Variable(name)))
+                let variable = self.string(name, "secret_env")?;
+                let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+                if variable.is_empty() || !variable.chars().all(is_letter) {
+                    // Not repeated: it may be the secret itself.
+                    let message = "`secret_env` is the name of a variable: letters, digits and `_`";
+                    return Err(self.wrong(name.span(), message));
+                }
+                Ok(Some(SecretPlace::Variable(variable.to_owned())))
             }
             (None, Some(file)) => {
+                let span = file.span();
                 let file = self.string(file, "secret_file")?;
+                if file.is_empty() {
+                    return Err(self.wrong(span, "`secret_file` names no file"));
+                }
                 let folder = self.path.parent().unwrap_or(Path::new(""));
                 Ok(Some(SecretPlace::File(folder.join(file))))
             }
@@ -172,6 +217,7 @@ impl Reading<'_> {
             "renewal_leeway",
             "renewal_access",
             "absent_expires",
+            "member_plan",
         ];
         self.know(table, &here, &known)?;
         let mut policy = Policy::default();
@@ -198,12 +244,32 @@ impl Reading<'_> {
             ];
             policy.absent_expires = self.choice(value, "absent_expires", choices)?;
         }
+        if let Some(value) = table.get("member_plan") {
+            policy.member_plan = self.member_plan(value)?;
+        }
         Ok(policy)
     }
 
-    fn product(&self, here: &str, value: &Value<'_>) -> Result<ProductRules, Failure> {
-        let table = self.table(value, here)?;
-        self.know(table, here, &["includes", "period"])?;
+    fn member_plan(&self, value: &Value<'_>) -> Result<MemberPlan, Failure> {
+        let Some(list) = value.get_ref().as_array() else {
+            let choices = [("grant", MemberPlan::Grant), ("ignore", MemberPlan::Ignore)];
+            return self.choice(value, "member_plan", choices);
+        };
+        let plans = list
+            .iter()
+            .map(|plan| self.parsed(plan, "a plan of `member_plan`"));
+        Ok(MemberPlan::Plans(plans.collect::<Result<_, Failure>>()?))
+    }
+
+    fn product(
+        &self,
+        product: &ProductName,
+        value: &Value<'_>,
+        written: &mut Vec<Written>,
+    ) -> Result<ProductRules, Failure> {
+        let here = format!("[products.{product}]");
+        let table = self.table(value, &here)?;
+        self.know(table, &here, &["includes", "period"])?;
         let mut rules = ProductRules::default();
         if let Some(value) = table.get("period") {
             rules.period = Some(self.parsed(value, "period")?);
@@ -216,7 +282,14 @@ impl Reading<'_> {
                 ));
             };
             for include in list.iter() {
-                rules.includes.push(self.include(include)?);
+                let line = self.line(&include.span());
+                let include = self.include(include)?;
+                rules.includes.push(include.clone());
+                written.push(Written {
+                    product: product.clone(),
+                    include,
+                    line,
+                });
             }
         }
         Ok(rules)
@@ -243,11 +316,18 @@ impl Reading<'_> {
                 .map(|value| self.instant(value, key))
                 .transpose()
         };
-        Ok(Include {
+        let include = Include {
             name: self.parsed(name, "name")?,
             from: instant("from")?,
             until: instant("until")?,
-        })
+        };
+        if let (Some(from), Some(until)) = (include.from, include.until)
+            && until <= from
+        {
+            let message = format!("`until` is {until}, which is not after `from`, {from}");
+            return Err(self.wrong(value.span(), &message));
+        }
+        Ok(include)
     }
 
     /// A time as a string, or as TOML's own.
@@ -308,6 +388,13 @@ impl Reading<'_> {
     fn know(&self, table: &DeTable<'_>, here: &str, known: &[&str]) -> Result<(), Failure> {
         for (key, _) in table {
             let name = key.get_ref();
+            if name == "secret" && known.contains(&"secret_env") {
+                let message = format!(
+                    "unknown key `secret` in {here}: a secret is named here, never written; `secret_env` names a \
+                     variable, `secret_file` a file"
+                );
+                return Err(self.wrong(key.span(), &message));
+            }
             if !known.contains(&name.as_ref()) {
                 let hint = instead(name, "the keys are:", known);
                 let message = format!("unknown key `{name}` in {here}{hint}");
@@ -323,7 +410,7 @@ fn provider_names() -> Vec<&'static str> {
 }
 
 /// The names there are, and which one was probably meant.
-fn instead(written: &str, what: &str, known: &[&str]) -> String {
+pub(crate) fn instead(written: &str, what: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|name| (strsim::osa_distance(written, name), name))

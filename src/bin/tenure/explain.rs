@@ -115,11 +115,14 @@ fn show_steps(run: &mut Run, heading: &str, steps: &[&Step]) -> Result<(), Failu
 }
 
 fn show_step(run: &mut Run, step: &Step) -> Result<(), Failure> {
-    let mut line = format!("{}  {}", step.effective_at.0, step.change);
-    if step.about_user {
-        line.push_str(" (all grants of the user)");
-    }
-    line.push_str(&format!(": {}", words::effect(step)));
+    let stated = words::stated(step);
+    let effect = words::effect(step);
+    let line = format!("{}  {stated}", step.effective_at.0);
+    // Who gave a reason is read first; what it did to the grant then has a line of its own.
+    let (line, below) = match &step.attribution {
+        Some(_) => (line, Some(effect)),
+        None => (format!("{line}: {effect}"), None),
+    };
     let line = safe(&line);
     if step.in_effect {
         run.out.line(format_args!("  {line}"))?;
@@ -129,6 +132,9 @@ fn show_step(run: &mut Run, step: &Step) -> Result<(), Failure> {
             .ink(Ink::Faint, &format!("{line} (takes effect later)"));
         run.out.line(format_args!("  {later}"))?;
     }
+    if let Some(effect) = below {
+        run.out.line(format_args!("    {}", safe(&effect)))?;
+    }
     for anomaly in &step.anomalies {
         run.out.line(format_args!(
             "    ! {}: {}",
@@ -136,13 +142,8 @@ fn show_step(run: &mut Run, step: &Step) -> Result<(), Failure> {
             anomaly.meaning()
         ))?;
     }
-    let by = if step.stated_by == step.source {
-        String::new()
-    } else {
-        format!(" by {}", step.stated_by)
-    };
     let recorded = format!(
-        "    recorded {} at position {}{by}",
+        "    recorded {} at position {}",
         step.recorded_at.0, step.position
     );
     let recorded = run.out.ink(Ink::Faint, &safe(&recorded));

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     NoFile(String),
     /// What was asked for could not be written.
     Output(String),
+    /// The endpoint did not take what was sent to it.
+    Undelivered(String),
     /// The engine failed on the database of this run.
     Engine(EngineError),
 }
@@ -72,6 +74,7 @@ impl Failure {
 
     pub(crate) fn code(&self) -> u8 {
         match self {
+            Self::Undelivered(_) => 1,
             Self::Usage(_) => 2,
             Self::NoFile(_) => 4,
             Self::Output(_) => 5,
@@ -82,7 +85,10 @@ impl Failure {
     /// The whole message. `db` is the database the run is about.
     pub(crate) fn message(&self, db: &Path) -> String {
         match self {
-            Self::Usage(text) | Self::NoFile(text) | Self::Output(text) => safe(text),
+            Self::Usage(text)
+            | Self::NoFile(text)
+            | Self::Output(text)
+            | Self::Undelivered(text) => safe(text),
             Self::Engine(error) => safe(&engine_message(error, &db.display().to_string())),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use tenure::{FileOptions, LineReceipt, Outcome, Position, Reason, SourceName};
+use tenure::{FileOptions, LineReceipt, Outcome, Position, Reason, Receipt, SourceName};
 
 use crate::args::IngestArgs;
 use crate::failure::{Ending, Failure};
@@ -17,7 +17,7 @@ const ANY: &str = "any";
 
 /// A receipt as JSON.
 #[derive(Serialize)]
-struct ReceiptJson<'a> {
+pub(crate) struct ReceiptJson<'a> {
     line: u64,
     outcome: &'a str,
     position: Position,
@@ -32,16 +32,24 @@ struct ReceiptJson<'a> {
 
 impl<'a> ReceiptJson<'a> {
     fn of(line: &LineReceipt<'a>) -> Self {
-        let refusal = line.receipt.refusal.as_ref();
         Self {
-            line: line.line,
-            outcome: line.receipt.outcome.name(),
-            position: line.receipt.position,
-            kind: line.receipt.kind.as_deref(),
-            events: line.receipt.events,
+            resumed: line.was_taken,
+            ..Self::of_receipt(line.line, line.receipt)
+        }
+    }
+
+    /// The receipt of the delivery that stands in the place of the `line`th line.
+    pub(crate) fn of_receipt(line: u64, receipt: &'a Receipt) -> Self {
+        let refusal = receipt.refusal.as_ref();
+        Self {
+            line,
+            outcome: receipt.outcome.name(),
+            position: receipt.position,
+            kind: receipt.kind.as_deref(),
+            events: receipt.events,
             reason: refusal.map(|refusal| refusal.reason.code()),
             field: refusal.map(|refusal| refusal.field.as_str()),
-            resumed: line.was_taken,
+            resumed: false,
         }
     }
 }

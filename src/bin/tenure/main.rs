@@ -24,8 +24,13 @@ mod output;
 mod progress;
 mod quarantine;
 mod record;
+mod remarks;
+mod rules;
 mod run;
 mod secret;
+mod sending;
+mod staff;
+mod trigger;
 mod upkeep;
 mod words;
 
@@ -89,11 +94,21 @@ fn dispatch(run: &mut Run, command: &Command, names_db: bool) -> Result<Ending, 
         Command::Grants(args) => ask::grants(run, args),
         Command::Anomalies { user } => record::anomalies(run, user.as_deref()),
         Command::Quarantine(command) => quarantine::quarantine(run, command),
+        Command::Plan(args) => rules::plan(run, args),
+        Command::Apply(args) => rules::apply(run, args),
+        Command::Grant(args) => staff::grant(run, args),
+        Command::Revoke(args) => staff::revoke(run, args),
+        Command::Reinstate(args) => staff::reinstate(run, args),
+        Command::Suspend(args) => staff::suspend(run, args),
+        Command::Resume(args) => staff::resume(run, args),
+        Command::Withdraw(args) => staff::withdraw(run, args),
+        Command::Link(args) => staff::link(run, args),
         Command::Rebuild => upkeep::rebuild(run),
         Command::Verify => upkeep::verify(run),
         Command::Stats => upkeep::stats(run),
         Command::Export { file } => upkeep::export(run, file.as_deref()),
         Command::Backup { file } => upkeep::backup(run, file),
+        Command::Trigger(args) => trigger::trigger(run, args),
         Command::Completions { shell } => upkeep::completions(run, *shell),
     }
 }

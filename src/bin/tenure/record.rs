@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 use tenure::{
-    EntryFilter, LogEntry, Position, Reader, RecordedEvent, SqliteReader, Statement, UserId,
+    Attribution, EntryFilter, LogEntry, Position, Reader, RecordedEvent, SqliteReader, Statement,
+    UserId,
 };
 
 use crate::args::LogArgs;
 use crate::failure::{Ending, Failure};
 use crate::output::Table;
 use crate::run::{Run, id};
+use crate::words;
 
 const CHUNK: usize = 1_000;
 
@@ -27,6 +29,9 @@ struct EntryJson<'a> {
     repetitions: u64,
     reason: Option<&'a str>,
     field: Option<&'a str>,
+    /// Of what was made by hand: who made it, and why.
+    #[serde(flatten)]
+    attribution: Option<&'a Attribution>,
     events: Vec<EventJson<'a>>,
 }
 
@@ -38,6 +43,9 @@ struct EventJson<'a> {
     users: Vec<&'a UserId>,
     grant: Option<&'a str>,
     source: Option<&'a str>,
+    /// The dedupe key of what it takes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takes_back: Option<&'a str>,
     withdrawn_at: Option<tenure::RecordedAt>,
 }
 
@@ -58,6 +66,7 @@ impl<'a> EntryJson<'a> {
             repetitions: entry.entry.repetitions,
             reason: refusal.map(|refusal| refusal.reason.code()),
             field: refusal.map(|refusal| refusal.field.as_str()),
+            attribution: entry.attribution.as_ref(),
             events: entry.events.iter().map(EventJson::of).collect(),
         }
     }
@@ -72,12 +81,17 @@ impl<'a> EventJson<'a> {
             Statement::Link { .. } => (None, None),
             Statement::Withdrawal { source, .. } => (None, Some(source.as_str())),
         };
+        let takes_back = match statement {
+            Statement::Withdrawal { key, .. } => Some(key.as_str()),
+            Statement::Grant(_) | Statement::User(_) | Statement::Link { .. } => None,
+        };
         Self {
             change: statement.name(),
             effective_at: recorded.event.effective_at,
             users: statement.users(),
             grant,
             source,
+            takes_back,
             withdrawn_at: recorded.withdrawn_at,
         }
     }
@@ -91,11 +105,19 @@ impl<'a> EventJson<'a> {
         if !users.is_empty() {
             text.push_str(&format!(" ({})", users.join(", ")));
         }
+        if let (Some(key), Some(source)) = (self.takes_back, self.source) {
+            text.push_str(&format!(" `{key}` of {source}"));
+        }
         if self.withdrawn_at.is_some() {
             text.push_str(", withdrawn");
         }
         text
     }
+}
+
+/// An event in a few words.
+pub(crate) fn event_words(recorded: &RecordedEvent) -> String {
+    EventJson::of(recorded).words()
 }
 
 pub(crate) fn log(run: &mut Run, args: &LogArgs) -> Result<Ending, Failure> {
@@ -120,19 +142,36 @@ pub(crate) fn log(run: &mut Run, args: &LogArgs) -> Result<Ending, Failure> {
         grant,
     };
     let mut reader = run.reader()?;
-    entries(run, &mut reader, &filter, args.limit)
+    let shown = Shown {
+        limit: args.limit,
+        keys: args.keys,
+    };
+    entries(run, &mut reader, &filter, shown)
+}
+
+/// What of the log is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) limit: usize,
+    /// Whether people see the dedupe keys; programs always do.
+    pub(crate) keys: bool,
 }
 
 pub(crate) fn entries(
     run: &mut Run,
     reader: &mut Reader<SqliteReader>,
     filter: &EntryFilter,
-    limit: usize,
+    shown: Shown,
 ) -> Result<Ending, Failure> {
-    let mut table = Table::new(&[
+    let heading = [
         "position", "recorded", "source", "delivery", "outcome", "events",
-    ]);
-    let (mut before, mut left) = (None, limit);
+    ];
+    let mut table = if shown.keys {
+        Table::new(&[&heading[..], &["key"]].concat())
+    } else {
+        Table::new(&heading)
+    };
+    let (mut before, mut left) = (None, shown.limit);
     while left > 0 && !run.out.is_closed() {
         let entries = reader.log(filter, before, left.min(CHUNK))?;
         let Some(last) = entries.last() else {
@@ -144,6 +183,9 @@ pub(crate) fn entries(
             let entry = EntryJson::of(entry);
             if run.json {
                 run.out.json(&entry)?;
+            } else if shown.keys {
+                let [a, b, c, d, e, f] = cells(&entry);
+                table.row([a, b, c, d, e, f, entry.key.to_owned()]);
             } else {
                 table.row(cells(&entry));
             }
@@ -161,6 +203,14 @@ pub(crate) fn entries(
 
 fn cells(entry: &EntryJson<'_>) -> [String; 6] {
     let events: Vec<String> = entry.events.iter().map(EventJson::words).collect();
+    let mut events = events.join("; ");
+    if let Some(attribution) = entry.attribution {
+        // Apart from the events: one of them may end with `withdrawn`, which is not whose doing this is.
+        if !events.is_empty() {
+            events.push_str("; ");
+        }
+        events.push_str(&words::attribution(attribution));
+    }
     let mut outcome = match entry.reason {
         Some(reason) => format!("{}: {reason}", entry.outcome),
         None => entry.outcome.to_owned(),
@@ -178,7 +228,7 @@ fn cells(entry: &EntryJson<'_>) -> [String; 6] {
         entry.source.to_owned(),
         delivery,
         outcome,
-        events.join("; "),
+        events,
     ]
 }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tenure::{
-    Engine, EngineError, Instant, MemoryStore, PROVIDERS, Position, Reader, RecordedAt, Rules,
-    Secrets, SourceName, SqliteReader, SqliteStore, SqliteStoreOptions, Store as _,
+    Engine, Instant, MemoryStore, PROVIDERS, Reader, RecordedAt, Rules, Secret, Secrets,
+    SourceName, SqliteReader, SqliteStore, SqliteStoreOptions, Store as _, StoreError,
 };
 
 use crate::config::Config;
@@ -35,7 +35,7 @@ pub(crate) enum Needed<'a> {
 impl Run {
     /// A handle that only reads. The database has to be there.
     pub(crate) fn reader(&self) -> Result<Reader<SqliteReader>, Failure> {
-        let config = self.config()?;
+        let config = self.config_or_warning()?;
         let mut reader = Reader::new(SqliteStore::open_reader(&self.db)?);
         self.compare(config.as_ref(), &mut reader)?;
         Ok(reader)
@@ -46,15 +46,27 @@ impl Run {
         &self,
         needed: Option<Needed<'_>>,
     ) -> Result<Engine<SqliteStore>, Failure> {
-        let config = self.config()?;
+        let config = match needed {
+            None => self.config_or_warning()?,
+            Some(_) => self.config()?,
+        };
         let store = SqliteStore::open(&self.db, SqliteStoreOptions::default())?;
         let mut reader = Reader::new(store.reader()?);
         self.compare(config.as_ref(), &mut reader)?;
-        let secrets = match needed {
-            None => Secrets::default(),
-            Some(needed) => secrets(config.as_ref(), &reader.rules()?, needed)?,
-        };
+        let secrets = secrets(config.as_ref(), &reader.rules()?, needed);
         Ok(Engine::new(store, secrets)?)
+    }
+
+    /// A handle that only reads, for a command that brings rules of its own.
+    pub(crate) fn reader_for_rules(&self) -> Result<Reader<SqliteReader>, Failure> {
+        Ok(Reader::new(SqliteStore::open_reader(&self.db)?))
+    }
+
+    /// An engine to put `config` in force on. Makes the database if there is none.
+    pub(crate) fn engine_for_rules(&self) -> Result<Engine<SqliteStore>, Failure> {
+        self.require_folder()?;
+        let store = SqliteStore::create_or_open(&self.db, SqliteStoreOptions::default())?;
+        Ok(Engine::new(store, Secrets::default())?)
     }
 
     /// An engine that takes deliveries of `source` (`None`: of any). Makes the database if there is none; an empty one
@@ -63,24 +75,46 @@ impl Run {
         &self,
         source: Option<&SourceName>,
     ) -> Result<Engine<SqliteStore>, Failure> {
-        let config = self.config()?;
         let needed = source.map_or(Needed::All, Needed::Only);
+        self.making_engine(source, Some(needed))
+    }
+
+    /// As [`Run::taking_engine`], for what staff state about a grant of `source`: that takes no secret.
+    pub(crate) fn stating_engine(
+        &self,
+        source: &SourceName,
+    ) -> Result<Engine<SqliteStore>, Failure> {
+        self.making_engine(Some(source), None)
+    }
+
+    fn making_engine(
+        &self,
+        source: Option<&SourceName>,
+        needed: Option<Needed<'_>>,
+    ) -> Result<Engine<SqliteStore>, Failure> {
+        let config = self.config()?;
         if !self.db.exists() {
             self.try_on_nothing(config.as_ref(), source)?;
         }
         let store = SqliteStore::create_or_open(&self.db, SqliteStoreOptions::default())?;
         let mut reader = Reader::new(store.reader()?);
-        let is_empty = is_empty(&mut reader)?;
+        let has_rules = reader.has_rules()?;
         let rules = match &config {
-            Some(config) if is_empty => config.rules.clone(),
+            Some(config) if !has_rules => config.rules.clone(),
             Some(_) | None => reader.rules()?,
         };
-        let mut engine = Engine::new(store, secrets(config.as_ref(), &rules, needed)?)?;
-        if let (Some(config), true) = (&config, is_empty) {
-            match engine.begin_with_rules(&config.rules) {
-                // Another process was faster; what it put in force is compared below.
-                Ok(()) | Err(EngineError::NotEmpty) => {}
-                Err(error) => return Err(error.into()),
+        let mut engine = Engine::new(store, secrets(config.as_ref(), &rules, needed))?;
+        if let (Some(config), false) = (&config, has_rules) {
+            config.warn_of_remarks();
+            // If another process was faster, what it put in force is compared below.
+            let applied = engine.apply_first(&config.rules, now())?;
+            if let (Some(position), Some(path)) = (applied.position, self.config_path())
+                && position.0 > 1
+            {
+                warn(&format!(
+                    "the database had no rules: those of `{}` are in force from position {position} on",
+                    path.display()
+                ));
             }
         }
         self.compare(config.as_ref(), &mut engine.reader()?)?;
@@ -93,6 +127,19 @@ impl Run {
         config: Option<&Config>,
         source: Option<&SourceName>,
     ) -> Result<(), Failure> {
+        self.require_folder()?;
+        let rules = config
+            .map(|config| config.rules.clone())
+            .unwrap_or_default();
+        let mut engine = Engine::new(MemoryStore::new()?, Secrets::default())?;
+        engine.begin_with_rules(&rules)?;
+        if let Some(source) = source {
+            engine.require_source(source)?;
+        }
+        Ok(())
+    }
+
+    fn require_folder(&self) -> Result<(), Failure> {
         let folder = self
             .db
             .parent()
@@ -104,16 +151,35 @@ impl Run {
                 folder.display()
             )));
         }
-        let rules = config
-            .map(|config| config.rules.clone())
-            .unwrap_or_default();
-        let mut engine = Engine::new(MemoryStore::new()?, Secrets::default())?;
-        engine.begin_with_rules(&rules)?;
-        if let Some(source) = source {
-            engine.require_source(source)?;
-        }
-        secrets(config, &rules, source.map_or(Needed::All, Needed::Only))?;
         Ok(())
+    }
+
+    /// The rules in force. On a database without any, or where there is no database, they are those of the rules file, which
+    /// would be put in force first.
+    pub(crate) fn rules(&self) -> Result<Rules, Failure> {
+        let config = self.config()?;
+        // One that is just being made, as at the other end of a pipe, is none yet.
+        let opened = match SqliteStore::open_reader(&self.db) {
+            Ok(opened) => Some(opened),
+            Err(StoreError::Missing(_) | StoreError::Foreign(_) | StoreError::Unavailable(_)) => {
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(opened) = opened {
+            let mut reader = Reader::new(opened);
+            if reader.has_rules()? || config.is_none() {
+                self.compare(config.as_ref(), &mut reader)?;
+                return Ok(reader.rules()?);
+            }
+        }
+        Ok(config.map(|config| config.rules).unwrap_or_default())
+    }
+
+    /// The secret of a source, if it has one.
+    pub(crate) fn secret(&self, source: &SourceName) -> Result<Option<Secret>, Failure> {
+        let config = self.config()?.unwrap_or_default();
+        config.secrets.secret(source)
     }
 
     fn config_path(&self) -> Option<&Path> {
@@ -126,6 +192,19 @@ impl Run {
         self.config_path().map(Config::load).transpose()
     }
 
+    /// As [`Run::config`], for what needs nothing of it: a mistake in a file that merely lies there must not keep a paywall
+    /// from its answers. A file that was named has to be right.
+    fn config_or_warning(&self) -> Result<Option<Config>, Failure> {
+        match (self.config(), &self.config) {
+            (Err(failure), None) => {
+                let message = failure.message(&self.db);
+                warn(&format!("{message}. the rules in force are used"));
+                Ok(None)
+            }
+            (config, _) => config,
+        }
+    }
+
     /// Says so if the rules file is not what is in force.
     fn compare(
         &self,
@@ -135,21 +214,21 @@ impl Run {
         let (Some(config), Some(path)) = (config, self.config_path()) else {
             return Ok(());
         };
-        if reader.rules()? != config.rules && !is_empty(reader)? {
+        if reader.rules()? != config.rules && !reader.is_empty()? {
             warn(&format!(
-                "`{}` says other rules than those in force; the ones in force are used",
-                path.display()
+                "`{path}` says other rules than those in force; the ones in force are used. `tenure plan {path}` says \
+                 what would change, `tenure apply {path}` changes it",
+                path = path.display()
             ));
         }
         Ok(())
     }
 }
 
-fn is_empty(reader: &mut Reader<SqliteReader>) -> Result<bool, Failure> {
-    Ok(reader.entries_after(Position::default(), 1)?.is_empty())
-}
-
-fn secrets(config: Option<&Config>, rules: &Rules, needed: Needed<'_>) -> Result<Secrets, Failure> {
+fn secrets(config: Option<&Config>, rules: &Rules, needed: Option<Needed<'_>>) -> Secrets {
+    let Some(needed) = needed else {
+        return Secrets::default();
+    };
     let default = Config::default();
     let config = config.unwrap_or(&default);
     match needed {

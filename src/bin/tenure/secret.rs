@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tenure::{Secret, Secrets, SourceName};
 
 use crate::failure::Failure;
+use crate::run::warn;
 
 /// Where a secret stands. The file names it, never holds it.
 #[derive(Debug)]
@@ -19,26 +20,29 @@ pub(crate) enum SecretPlace {
 pub(crate) struct SecretPlaces(pub(crate) BTreeMap<SourceName, SecretPlace>);
 
 impl SecretPlaces {
-    /// The secrets of these sources. One whose place is named has to be there.
-    pub(crate) fn read<'a>(
-        &self,
-        sources: impl Iterator<Item = &'a SourceName>,
-    ) -> Result<Secrets, Failure> {
+    /// The secrets of these sources. One that is not there is said and done without: what comes from a file is trusted, and
+    /// what is encrypted waits in quarantine until the secret is there.
+    pub(crate) fn read<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) -> Secrets {
         let mut secrets = Secrets::default();
         for source in sources {
-            if let Some(secret) = self.secret(source)? {
-                secrets = secrets.with(source.clone(), secret);
+            match self.secret(source) {
+                Ok(Some(secret)) => secrets = secrets.with(source.clone(), secret),
+                Ok(None) => {}
+                Err(missing) => warn(&format!(
+                    "{}. without it, encrypted deliveries go into quarantine",
+                    missing.message(Path::new(""))
+                )),
             }
         }
-        Ok(secrets)
+        secrets
     }
 
-    fn secret(&self, source: &SourceName) -> Result<Option<Secret>, Failure> {
+    /// The secret of a source; `None` if nothing says where it stands and the usual variable is not set.
+    pub(crate) fn secret(&self, source: &SourceName) -> Result<Option<Secret>, Failure> {
         match self.0.get(source) {
             Some(SecretPlace::Variable(name)) => from_variable(name).map(Some).ok_or_else(|| {
                 Failure::Usage(format!(
-                    "the secret of source `{source}` is read from the environment variable `{name}`, which is not set: \
-                     set it and run the command again"
+                    "the secret of source `{source}` is read from the environment variable `{name}`, which is not set"
                 ))
             }),
             Some(SecretPlace::File(path)) => from_file(source, path).map(Some),
@@ -52,7 +56,7 @@ fn from_variable(name: &str) -> Option<Secret> {
 }
 
 /// The variable of a source whose secret no rules file places: `TENURE_` the name in capitals `_SECRET`.
-fn default_variable(source: &SourceName) -> String {
+pub(crate) fn default_variable(source: &SourceName) -> String {
     let letters = source.as_str().chars();
     let name: String = letters
         .map(|letter| {

@@ -1,6 +1,8 @@
 //! Answers in words.
 
-use tenure::{AllowReason, Decision, DenyReason, End, GrantSummary, Instant, Step, Verdict};
+use tenure::{
+    AllowReason, Attribution, Decision, DenyReason, End, GrantSummary, Instant, Step, Verdict,
+};
 
 /// What a reason means, for a person who is asked about it.
 pub(crate) fn reason(verdict: Verdict) -> &'static str {
@@ -42,6 +44,36 @@ pub(crate) fn answer(decision: &Decision) -> String {
     text
 }
 
+/// Who made something by hand, and why: `by anna: chargeback`.
+pub(crate) fn attribution(of: &Attribution) -> String {
+    match (&of.actor, &of.why) {
+        (Some(actor), Some(why)) => format!("by {actor}: {why}"),
+        (Some(actor), None) => format!("by {actor}"),
+        (None, Some(why)) => format!("why: {why}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// What was stated, and by whom if not by the grant's own source: `revoked by staff (anna): chargeback`.
+pub(crate) fn stated(step: &Step) -> String {
+    let mut text = step.change.to_owned();
+    if step.about_user {
+        text.push_str(" (all grants of the user)");
+    }
+    let attribution = step.attribution.as_ref();
+    let actor = attribution.and_then(|it| it.actor.as_ref());
+    if actor.is_some() || step.stated_by != step.source {
+        text.push_str(&format!(" by {}", step.stated_by));
+    }
+    if let Some(actor) = actor {
+        text.push_str(&format!(" ({actor})"));
+    }
+    if let Some(why) = attribution.and_then(|it| it.why.as_ref()) {
+        text.push_str(&format!(": {why}"));
+    }
+    text
+}
+
 /// A window, half-open.
 pub(crate) fn span(start: Instant, end: End) -> String {
     match end {
@@ -61,7 +93,12 @@ pub(crate) fn next_change(decision: &Decision) -> String {
 pub(crate) fn effect(step: &Step) -> String {
     let (before, after) = (&step.effect.before, &step.effect.after);
     if before == after {
-        return "changed nothing".to_owned();
+        // A block on a user is kept outside the grants.
+        return match (step.about_user, step.change) {
+            (true, "suspended") => "a block on the user".to_owned(),
+            (true, "resumed") => "lifts the block on the user that has its name".to_owned(),
+            _ => "changed nothing".to_owned(),
+        };
     }
     let mut parts: Vec<String> = standing(before, after).into_iter().collect();
     let mut differ = |name: &str, before: Option<String>, after: Option<String>| {

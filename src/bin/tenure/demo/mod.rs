@@ -1,4 +1,4 @@
-//! `demo`: deliveries of two systems go in, and the questions a paywall and its support ask are answered.
+//! `demo`: deliveries of four systems and of staff go in, and the questions a paywall and its support ask are answered.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,14 @@ mod timeline;
 
 use timeline::{Lane, Timeline};
 
-/// What two systems sent between January and March 2026: encrypted packets of one, signed facts of another.
+/// What four systems sent, and staff said, between January and April 2026: encrypted packets of one, plain facts of the
+/// others.
 const DELIVERIES: &[u8] = include_bytes!("deliveries.jsonl");
 const RULES: &str = include_str!("tenure.toml");
 /// What the packets are encrypted with. It is public: never use it for anything else.
 const KEY: &str = include_str!("key.txt");
 /// When the demo takes place, so that it reads the same on every day.
-const NOW: &str = "2026-04-01T00:00:00Z";
+const NOW: &str = "2026-04-10T00:00:00Z";
 const MONTHS: [(&str, &str); 5] = [
     ("2026-01-01T00:00:00Z", "Jan"),
     ("2026-02-01T00:00:00Z", "Feb"),
@@ -88,25 +89,22 @@ struct Demo<'a> {
 
 impl Demo<'_> {
     fn play(&mut self, engine: &mut Engine<SqliteStore>) -> Result<Ending, Failure> {
-        self.heading("Deliveries of two systems go in")?;
+        self.heading("Deliveries of four systems go in, and a word of the staff")?;
         self.ingest(engine)?;
         let mut reader = engine.reader()?;
-        self.heading("May she read? And until when does that hold?")?;
-        self.check(&mut reader, "anna", "news/today", "2026-02-20", None)?;
-        self.check(&mut reader, "anna", "news/today", "2026-03-09", None)?;
-        self.heading("Why not?")?;
-        self.explain(&mut reader, "anna", "news/today", "2026-03-09")?;
-        self.heading(
-            "A delivery came weeks late. What did the paywall know then, what is known now?",
-        )?;
-        self.check(
-            &mut reader,
-            "ben",
-            "archive",
-            "2026-02-20",
-            Some("2026-02-20"),
-        )?;
-        self.check(&mut reader, "ben", "archive", "2026-02-20", None)?;
+        self.heading("A trial became a subscription. May anna read?")?;
+        self.check(&mut reader, "anna", "news/today", "2026-02-10", None)?;
+        self.heading("Ben's payment failed at the end of February. Why could he read on?")?;
+        self.explain(&mut reader, "ben", "news/today", "2026-03-01")?;
+        self.heading("A firm's licences were disabled in bulk, and all but one enabled again")?;
+        self.check(&mut reader, "carl", "archive", "2026-03-01", None)?;
+        self.check(&mut reader, "cora", "archive", "2026-03-01", None)?;
+        self.heading("An end came before its beginning. What was known then, what is known now?")?;
+        let between = Some("2026-03-20T17:00:00Z");
+        self.check(&mut reader, "emil", "podcasts/1", "2026-03-10", between)?;
+        self.check(&mut reader, "emil", "podcasts/1", "2026-03-10", None)?;
+        self.heading("Dana went from free to plus and cancelled; a gift of the staff goes on")?;
+        self.explain(&mut reader, "dana", "podcasts/1", "2026-03-10")?;
         self.heading("Access over time")?;
         self.timeline(&mut reader)?;
         self.heading("One packet was damaged on its way. It is kept whole, and can be retried")?;
@@ -114,12 +112,16 @@ impl Demo<'_> {
         quarantine::list(self.run, &mut reader, false)?;
         self.gap()?;
         self.heading("What is in the log")?;
-        self.prompt("log --user anna --limit 3")?;
+        self.prompt("log --user dana --limit 3")?;
         let filter = EntryFilter {
-            user: Some(id("user id", "anna")?),
+            user: Some(id("user id", "dana")?),
             ..EntryFilter::default()
         };
-        record::entries(self.run, &mut reader, &filter, 3)?;
+        let shown = record::Shown {
+            limit: 3,
+            keys: false,
+        };
+        record::entries(self.run, &mut reader, &filter, shown)?;
         self.gap()?;
         self.farewell()?;
         Ok(Ending::Done)
@@ -244,17 +246,18 @@ impl Demo<'_> {
             return Ok(());
         }
         let mut lanes = Vec::new();
-        for user in ["anna", "ben"] {
+        for user in ["anna", "ben", "carl", "cora", "dana", "emil"] {
             let user: UserId = id("user id", user)?;
             let explanation =
-                reader.explain(&question(user.as_str(), "archive", "2026-04-01")?, None)?;
-            for view in reader.grants(&user, None)? {
+                reader.explain(&question(user.as_str(), "archive", "2026-04-10")?, None)?;
+            let views = reader.grants(&user, None)?.into_iter();
+            for view in views.filter(|view| !view.windows.is_empty()) {
                 let events = explanation
                     .steps
                     .iter()
                     .filter(|step| step.grant == view.grant.key);
                 lanes.push(Lane {
-                    label: format!("{user:<5} {}", view.grant.key),
+                    label: format!("{user:<5} {}", shortened(view.grant.key.as_str())),
                     windows: view
                         .windows
                         .iter()
@@ -291,7 +294,7 @@ impl Demo<'_> {
         }
         hints.push((
             format!("tenure --db {db} grants anna"),
-            "how her grants stand",
+            "how her grants stood",
         ));
         hints.push((
             format!("tenure --db {db} verify"),
@@ -309,6 +312,15 @@ impl Demo<'_> {
                 .line(format_args!("  {:<width$}  {what}", safe(&command)))?;
         }
         Ok(())
+    }
+}
+
+/// Enough of a long key to know it by.
+fn shortened(key: &str) -> String {
+    const LETTERS: usize = 13;
+    match key.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}..", key.get(..end).unwrap_or(key)),
+        None => key.to_owned(),
     }
 }
 
