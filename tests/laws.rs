@@ -18,6 +18,9 @@ mod grants;
 mod log;
 mod model;
 mod regressions;
+mod rules;
+mod shuffle;
+mod staff;
 mod stores;
 
 const SEED: u64 = 20_240_229;

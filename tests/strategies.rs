@@ -196,6 +196,11 @@ fn source() -> impl Strategy<Value = &'static str> {
     prop_oneof![16 => Just("crm"), 1 => Just("shop"), 2 => Just("staff")]
 }
 
+/// The source whose grants, users or deliveries staff speak of; without one, their own.
+fn spoken_of() -> impl Strategy<Value = Option<&'static str>> {
+    prop_oneof![12 => Just(Some("crm")), 2 => Just(Some("shop")), 3 => Just(None)]
+}
+
 fn name(names: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
     prop::sample::select(names).prop_map(str::to_owned)
 }
@@ -309,24 +314,34 @@ pub(crate) fn grant_line(
 ) -> impl Strategy<Value = Line> {
     let product = option::weighted(0.5, product());
     let subject = option::weighted(0.6, name(&USERS));
-    let parts = (source(), key, change(), instant(), subject, product);
-    parts.prop_map(|(source, key, (verb, fields), time, subject, product)| {
-        let mut line = Line::of_grant(source, verb, key, time);
-        if source == "staff" {
-            line = line.with("grant_source", json!("crm"));
-        }
-        // What adoption needs; an `ended` that names another product would do nothing.
-        if let Some(product) = product.filter(|_| verb != "ended") {
-            line = line.with("product", product);
-        }
-        for (name, value) in fields {
-            if let Some(value) = value {
-                line = line.with(name, value);
+    let parts = (
+        source(),
+        spoken_of(),
+        key,
+        change(),
+        instant(),
+        subject,
+        product,
+    );
+    parts.prop_map(
+        |(source, of, key, (verb, fields), time, subject, product)| {
+            let mut line = Line::of_grant(source, verb, key, time);
+            if let Some(of) = of.filter(|_| source == "staff") {
+                line = line.with("grant_source", json!(of));
             }
-        }
-        line.subject = subject.or_else(|| (verb == "granted").then(|| "u".to_owned()));
-        line
-    })
+            // What adoption needs; an `ended` that names another product would do nothing.
+            if let Some(product) = product.filter(|_| verb != "ended") {
+                line = line.with("product", product);
+            }
+            for (name, value) in fields {
+                if let Some(value) = value {
+                    line = line.with(name, value);
+                }
+            }
+            line.subject = subject.or_else(|| (verb == "granted").then(|| "u".to_owned()));
+            line
+        },
+    )
 }
 
 /// A statement about a user, or a withdrawal.
@@ -340,6 +355,7 @@ fn other_line() -> impl Strategy<Value = Line> {
     let withdrawn = 0_usize..12;
     let parts = (
         source(),
+        spoken_of(),
         verbs,
         instant(),
         user.clone(),
@@ -347,27 +363,27 @@ fn other_line() -> impl Strategy<Value = Line> {
         by,
         withdrawn,
     );
-    parts.prop_map(|(source, verb, time, user, alias, by, withdrawn)| {
+    parts.prop_map(|(source, of, verb, time, user, alias, by, withdrawn)| {
         let mut line = Line::of_grant(source, verb, "", time).for_user(&user);
         line.data.clear();
-        let of_staff = source == "staff";
+        let of = of.filter(|_| source == "staff");
         match verb {
             "linked" => line.with("alias", json!(alias)),
             // Without knowing who said it: at times it names nothing.
             "withdrawn" => {
                 line.subject = None;
-                if of_staff {
-                    line = line.with("id_source", json!("crm"));
+                if let Some(of) = of {
+                    line = line.with("id_source", json!(of));
                 }
-                let said_by = if of_staff { "crm" } else { source };
+                let said_by = of.unwrap_or(source);
                 line.with("id", json!(format!("{said_by} e{withdrawn}")))
             }
             _ => {
                 if let Some(by) = by.filter(|_| verb != "user_removed") {
                     line = line.with("by", by);
                 }
-                if of_staff {
-                    line = line.with("grant_source", json!("crm"));
+                if let Some(of) = of {
+                    line = line.with("grant_source", json!(of));
                 }
                 line
             }

@@ -1,7 +1,9 @@
 //! The seeded workload that benches and tests share: readers with three grants each, over a life of about eight events a
-//! grant, from a system that states event times and one that does not.
+//! grant, from every system there is a provider for.
 
-use std::fmt::Write as _;
+mod lives;
+
+use lives::Life;
 
 /// A small, fast, seeded generator (xorshift64*): the same seed gives the same workload on every machine.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ impl Random {
     }
 }
 
-const DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 86_400;
 /// 2026-01-01T00:00:00Z.
 const START: u64 = 1_767_225_600;
 const PRODUCTS: u64 = 200;
@@ -72,103 +74,58 @@ fn time(second: u64) -> String {
     )
 }
 
-/// One delivery: when it happened, and the line of a mixed file for it.
-struct Happened {
+/// One delivery, as it stands in a mixed file.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) source: &'static str,
+    /// When it happened.
     second: u64,
-    line: String,
+    /// How long after that it is received.
+    delay: u64,
+    body: String,
 }
 
-/// `count` lines for `ingest any`, in the order of what happened: half in the dialect that states times, half as packets of
-/// the one that does not.
+impl Delivered {
+    /// The line of the delivery as it is received that many seconds after it was first.
+    pub(crate) fn line(&self, later: u64) -> String {
+        let received = time(self.second + self.delay + later);
+        format!(
+            r#"{{"source":"{}","received_at":"{received}","body":{}}}"#,
+            self.source, self.body
+        )
+    }
+}
+
+/// `count` lines for `ingest any`, in the order of what happened.
 pub(crate) fn lines(seed: u64, count: usize) -> Vec<String> {
+    let deliveries = deliveries(seed, count);
+    deliveries.iter().map(|it| it.line(0)).collect()
+}
+
+/// `count` deliveries in the order of what happened, about as many of each system.
+pub(crate) fn deliveries(seed: u64, count: usize) -> Vec<Delivered> {
+    let sources: Vec<&'static str> = tenure::PROVIDERS.iter().map(|it| it.name()).collect();
     let mut random = Random::new(seed);
     let mut happened = Vec::with_capacity(count + 32);
     let mut number = 0;
     while happened.len() < count {
         for grant in 0..3 {
-            if random.below(2) == 0 {
-                stated_life(&mut random, number, grant, &mut happened);
-            } else {
-                packet_life(&mut random, number, grant, &mut happened);
+            let source = sources[random.below(sources.len() as u64) as usize];
+            let mut life = Life::begin(source, number, grant, &mut random, &mut happened);
+            match source {
+                "abowire" => life.abowire(),
+                "cloudevents" => life.cloudevents(),
+                "gately" => life.gately(),
+                "piano" => life.piano(),
+                "tonos" => life.tonos(),
+                _ => {}
             }
         }
         number += 1;
     }
     happened.truncate(count);
     happened.sort_by_key(|it| it.second);
-    happened.into_iter().map(|it| it.line).collect()
-}
-
-/// A grant in the dialect that states event times.
-fn stated_life(random: &mut Random, number: u64, grant: u64, happened: &mut Vec<Happened>) {
-    let mut second = START + random.below(120 * DAY);
-    let subject = user(number);
-    let key = format!("g{number}-{grant}");
-    let bought = product(random.next());
-    let mut event = |second: u64, name: &str, data: String| {
-        let id = format!("{key}-{}", second);
-        let line = format!(
-            r#"{{"source":"cloudevents","received_at":"{}","body":{{"specversion":"1.0","id":"{id}-{name}","source":"crm","type":"tenure.{name}","time":"{}","subject":"{subject}","data":{{"grant":"{key}"{data}}}}}}}"#,
-            time(second + 2),
-            time(second),
-        );
-        happened.push(Happened { second, line });
-    };
-    event(
-        second,
-        "granted",
-        format!(r#","product":"{bought}","period":"P1M""#),
-    );
-    for _ in 0..random.below(6) {
-        second += 28 * DAY + random.below(3 * DAY);
-        if random.below(8) == 0 {
-            event(second, "payment_failed", String::new());
-            second += DAY;
-            event(second, "grace_extended", String::new());
-        }
-        event(second, "renewed", String::new());
-    }
-    second += 5 * DAY + random.below(20 * DAY);
-    match random.below(4) {
-        0 => event(second, "cancelled", String::new()),
-        1 => event(second, "revoked", String::new()),
-        2 => event(second, "ended", r#","cause":"expired""#.to_owned()),
-        _ => {}
-    }
-}
-
-/// A grant in the dialect whose packets state no time and carry no id.
-fn packet_life(random: &mut Random, number: u64, grant: u64, happened: &mut Vec<Happened>) {
-    let mut second = START + random.below(120 * DAY);
-    let subject = user(number);
-    let key = format!("ACC{number}X{grant}");
-    let bought = product(random.next());
-    let mut packet = |second: u64, name: &str, expires: u64| {
-        let mut body = format!(
-            r#"{{"event":"{name}","aid":"AAAAAAAAAA","uid":"{subject}","rid":"{bought}","access_id":"{key}","term_id":"TM1","user_email":"reader@example.com""#
-        );
-        let _ = write!(body, r#","expires":{expires}}}"#);
-        let line = format!(
-            r#"{{"source":"piano","received_at":"{}","body":{body}}}"#,
-            time(second)
-        );
-        happened.push(Happened { second, line });
-    };
-    let mut expires = second + 30 * DAY;
-    packet(second, "new_purchase", expires);
-    for _ in 0..random.below(7) {
-        second = expires - random.below(DAY) - 1;
-        if random.below(8) == 0 {
-            expires += DAY;
-            packet(second, "grace_period_extension", expires);
-        }
-        expires += 30 * DAY;
-        packet(second + 60, "subscription_auto_renewed", expires);
-    }
-    if random.below(3) == 0 {
-        packet(expires, "access_revoked", expires);
-        packet(expires + 1, "subscription_ended", expires);
-    }
+    happened
 }
 
 /// Questions about the readers of [`lines`], half of them about what they may well have.

@@ -32,7 +32,7 @@ fn as_answer(decision: &Decision) -> Answer {
     }
 }
 
-fn the_answers_agree<S: Store>(
+pub(super) fn the_answers_agree<S: Store>(
     engine: &Engine<S>,
     recorded: &Recorded,
     questions: &[Question],

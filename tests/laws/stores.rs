@@ -18,7 +18,7 @@ fn in_file(path: &Path, history: &History) -> Engine<SqliteStore> {
 }
 
 /// A file in memory where there is such a place: these laws are not about the disk.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let shared = Path::new("/dev/shm");
     if shared.is_dir() {
         tempfile::tempdir_in(shared).unwrap()
