@@ -69,6 +69,15 @@ struct Reach {
     after: Vec<(Instant, End)>,
 }
 
+/// The sources whose grants fold differently.
+pub fn altered_sources(before: &Rules, after: &Rules) -> BTreeSet<SourceName> {
+    let named = before.sources.keys().chain(after.sources.keys());
+    named
+        .filter(|name| !before.policy(name).folds_as(&after.policy(name)))
+        .cloned()
+        .collect()
+}
+
 impl<'a> Comparison<'a> {
     /// Compares `after` with `before`.
     pub fn new(before: &'a Rules, after: &'a Rules) -> Self {
@@ -99,15 +108,6 @@ impl<'a> Comparison<'a> {
             reach: products.into_iter().map(reached).collect(),
             named,
         }
-    }
-
-    /// The sources whose grants fold differently.
-    pub fn sources(&self) -> BTreeSet<SourceName> {
-        let named = self.before.sources.keys().chain(self.after.sources.keys());
-        named
-            .filter(|name| !self.before.policy(name).folds_as(&self.after.policy(name)))
-            .cloned()
-            .collect()
     }
 
     /// Whether some product includes something else.

@@ -11,9 +11,11 @@ use super::facts::{linked_ids, project, rules_at};
 use super::ingest::rules_entry;
 use super::reader::Reader;
 use super::sources::source_names;
-use super::verify::Progress;
+use super::verify::{Progress, fold_again};
 use super::{Engine, EngineError};
-use crate::domain::difference::{AccessChange, Comparison, Direction, Held, RulesNote, notes};
+use crate::domain::difference::{
+    AccessChange, Comparison, Direction, Held, RulesNote, altered_sources, notes,
+};
 use crate::domain::id::{GrantId, GrantKey, LONGEST_ID, Position, SourceName, UserId};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
@@ -116,12 +118,11 @@ impl<R: StoreReader> Reader<R> {
     ) -> Result<PlanSummary, EngineError> {
         self.read(|snapshot| {
             let before = rules_at(&snapshot.rules()?, None);
-            let comparison = Comparison::new(&before, rules);
             let mut planning = Planning {
                 snapshot,
                 rules,
-                sources: comparison.sources(),
-                comparison,
+                sources: altered_sources(&before, rules),
+                comparison: Comparison::new(&before, rules),
                 summary: PlanSummary {
                     position: snapshot.head()?.position,
                     notes: all_notes(snapshot, &before, rules)?,
@@ -309,10 +310,11 @@ impl<S: Store> Engine<S> {
     ) -> Result<Applied, EngineError> {
         self.store.write(|transaction| {
             let recorded = transaction.rules()?;
-            if rules_at(&recorded, None) == *rules && !recorded.is_empty() {
+            let before = rules_at(&recorded, None);
+            if before == *rules && !recorded.is_empty() {
                 return Ok(Applied::NOTHING);
             }
-            put_in_force(transaction, rules, now, progress)
+            put_in_force(transaction, &before, rules, now, progress)
         })
     }
 
@@ -325,58 +327,34 @@ impl<S: Store> Engine<S> {
             if !transaction.rules()?.is_empty() {
                 return Ok(Applied::NOTHING);
             }
-            put_in_force(transaction, rules, now, &mut |_| {})
+            put_in_force(transaction, &Rules::default(), rules, now, &mut |_| {})
         })
     }
 }
 
+/// Records the rules, which come after those of `before`, and folds again what they alter.
 fn put_in_force(
     transaction: &mut dyn Transaction,
+    before: &Rules,
     rules: &Rules,
     now: Instant,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Applied, EngineError> {
-    let before = rules_at(&transaction.rules()?, None);
     let recorded_at = match transaction.head()?.recorded_at {
         Some(last) => RecordedAt(now.max(last.0.next())),
         None => RecordedAt(Instant::FIRST),
     };
     let position = transaction.append(rules_entry(rules, recorded_at)?)?;
-    let sources = Comparison::new(&before, rules).sources();
+    let sources = altered_sources(before, rules);
+    let grants = if sources.is_empty() {
+        0
+    } else {
+        let total = transaction.statistics()?.grants;
+        let is_altered = |grant: &GrantId| sources.contains(&grant.source);
+        fold_again(transaction, &is_altered, rules, total, progress)?
+    };
     Ok(Applied {
         position: Some(position),
-        grants: fold_again(transaction, &sources, rules, progress)?,
+        grants,
     })
-}
-
-/// Folds every grant of the sources under the rules. Gives how many there are.
-fn fold_again(
-    transaction: &mut dyn Transaction,
-    sources: &BTreeSet<SourceName>,
-    rules: &Rules,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<u64, StoreError> {
-    let mut folded = 0;
-    if sources.is_empty() {
-        return Ok(folded);
-    }
-    let total = transaction.statistics()?.grants;
-    let mut after: Option<GrantId> = None;
-    loop {
-        let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
-        let Some(last) = grants.last().cloned() else {
-            return Ok(folded);
-        };
-        for grant in grants.iter().filter(|it| sources.contains(&it.source)) {
-            let projection = project(&*transaction, grant, rules, None)?;
-            transaction.project(grant, projection.as_ref())?;
-            folded += 1;
-        }
-        progress(Progress {
-            what: "grants",
-            done: folded,
-            total: total.max(folded),
-        });
-        after = Some(last);
-    }
 }

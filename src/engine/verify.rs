@@ -5,8 +5,11 @@ use super::reader::Reader;
 use super::{Engine, EngineError};
 use crate::domain::event::{Event, RecordedEvent, Statement};
 use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
+use crate::domain::rules::Rules;
 use crate::store::chain::{digest, hash};
-use crate::store::{Entry, Hash, RecordedLink, Snapshot, Store, StoreError, StoreReader};
+use crate::store::{
+    Entry, Hash, RecordedLink, Snapshot, Store, StoreError, StoreReader, Transaction,
+};
 
 /// How many entries or grants are held in memory at a time.
 const CHUNK: usize = 1_000;
@@ -91,26 +94,38 @@ impl<S: Store> Engine<S> {
             let rules = rules_at(&transaction.rules()?, None);
             let total = transaction.statistics()?.grants;
             transaction.clear_projections()?;
-            let mut done = 0;
-            let mut after = None;
-            loop {
-                let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
-                let Some(last) = grants.last().cloned() else {
-                    return Ok(done);
-                };
-                for grant in &grants {
-                    let projection = project(&*transaction, grant, &rules, None)?;
-                    transaction.project(grant, projection.as_ref())?;
-                    done += 1;
-                }
-                progress(Progress {
-                    what: "grants",
-                    done,
-                    total: total.max(done),
-                });
-                after = Some(last);
-            }
+            Ok(fold_again(transaction, &|_| true, &rules, total, progress)?)
         })
+    }
+}
+
+/// Folds every grant that `is_meant` under the rules, and projects it. Gives how many these are; `total` is how many there
+/// may be.
+pub(super) fn fold_again(
+    transaction: &mut dyn Transaction,
+    is_meant: &dyn Fn(&GrantId) -> bool,
+    rules: &Rules,
+    total: u64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<u64, StoreError> {
+    let mut done = 0;
+    let mut after: Option<GrantId> = None;
+    loop {
+        let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
+        let Some(last) = grants.last().cloned() else {
+            return Ok(done);
+        };
+        for grant in grants.iter().filter(|grant| is_meant(grant)) {
+            let projection = project(&*transaction, grant, rules, None)?;
+            transaction.project(grant, projection.as_ref())?;
+            done += 1;
+        }
+        progress(Progress {
+            what: "grants",
+            done,
+            total: total.max(done),
+        });
+        after = Some(last);
     }
 }
 

@@ -188,6 +188,18 @@ pub struct Request {
     pub query: Option<String>,
 }
 
+impl Request {
+    /// A POST of `text`, as that media type.
+    fn posted(text: &[u8], media_type: &str) -> Self {
+        let header = ("content-type".to_owned(), media_type.to_owned());
+        Self {
+            body: text.to_vec(),
+            headers: BTreeMap::from([header]),
+            query: None,
+        }
+    }
+}
+
 /// Shows sizes only: bodies, headers and queries hold personal data and secrets.
 impl fmt::Debug for Request {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -85,16 +85,10 @@ impl Provider for Abowire {
     ) -> Result<Request, VerifyError> {
         let secret = secret.ok_or(VerifyError::NoSecret)?;
         let token = percent_encode(secret.bytes(), UNRESERVED);
-        let mut request = Request {
-            body: text.to_vec(),
+        Ok(Request {
             query: Some(format!("token={token}")),
-            ..Request::default()
-        };
-        let media_type = "application/json".to_owned();
-        request
-            .headers
-            .insert("content-type".to_owned(), media_type);
-        Ok(request)
+            ..Request::posted(text, "application/json")
+        })
     }
 
     fn example(&self, kind: &str, particulars: &Particulars) -> Option<String> {

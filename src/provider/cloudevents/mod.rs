@@ -99,14 +99,7 @@ impl Provider for CloudEvents {
         secret: Option<&Secret>,
         now: Instant,
     ) -> Result<Request, VerifyError> {
-        let mut request = Request {
-            body: text.to_vec(),
-            ..Request::default()
-        };
-        let media_type = "application/cloudevents+json".to_owned();
-        request
-            .headers
-            .insert("content-type".to_owned(), media_type);
+        let mut request = Request::posted(text, "application/cloudevents+json");
         if let Some(secret) = secret {
             standard_webhooks::sign(&mut request, &message_id(text), secret, now)?;
         }

@@ -27,15 +27,9 @@ pub(super) fn seal(text: &[u8], secret: Option<&Secret>) -> Result<Request, Veri
         .and_then(|secret| mac(secret.bytes(), &[text]))
         .ok_or(VerifyError::NoSecret)?;
     let signature = format!("{ALGORITHM}{}", DedupeKey::of_digest(&mac));
-    let headers = [
-        ("content-type", "application/json".to_owned()),
-        (SIGNATURE, signature),
-    ];
-    Ok(Request {
-        body: text.to_vec(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
-        query: None,
-    })
+    let mut request = Request::posted(text, "application/json");
+    request.headers.insert(SIGNATURE.to_owned(), signature);
+    Ok(request)
 }
 
 /// Pairs of hex digits, in lower case as the system writes them.

@@ -115,13 +115,11 @@ impl Provider for Tonos {
         let token = secret
             .and_then(|secret| std::str::from_utf8(secret.bytes()).ok())
             .ok_or(VerifyError::NoSecret)?;
-        let headers = [("content-type", "application/json"), (TOKEN_HEADER, token)];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Ok(Request {
-            body: text.to_vec(),
-            headers: headers.into(),
-            query: None,
-        })
+        let mut request = Request::posted(text, "application/json");
+        request
+            .headers
+            .insert(TOKEN_HEADER.to_owned(), token.to_owned());
+        Ok(request)
     }
 
     fn example(&self, kind: &str, particulars: &Particulars) -> Option<String> {
