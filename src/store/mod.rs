@@ -19,6 +19,7 @@
 //! - A read sees one state of the store from its beginning to its end, whatever is written meanwhile.
 //! - Results are in the order each method states, never in that of a hash table.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{Event, RecordedEvent, is_known_at};
 use crate::domain::grant::{Anomaly, State};
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
+use crate::domain::id::{
+    DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
+};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
@@ -63,6 +66,17 @@ pub enum StoreError {
         /// The newest one this program knows.
         known: i64,
     },
+    /// The file was written by an older Tenure and may not be brought up to date.
+    #[error(
+        "the database has schema {found}, this program needs {needed}, and the file cannot be written to: run any \
+         writing command once, or make the file writable"
+    )]
+    Older {
+        /// The file's schema version.
+        found: i64,
+        /// The one this program needs.
+        needed: i64,
+    },
     /// The file is damaged, or holds what Tenure never writes.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
@@ -84,6 +98,7 @@ impl StoreError {
             Self::Unavailable(_) | Self::Full(_) => true,
             Self::Foreign(_)
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Corrupt(_)
             | Self::Missing(_)
             | Self::OutOfOrder
@@ -186,6 +201,26 @@ pub trait Snapshot {
     ) -> Result<Vec<GrantId>, StoreError>;
     /// The users that events of grants name, sorted, after `after`, at most `limit`. Withdrawn events count.
     fn users_after(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserId>, StoreError>;
+    /// The ids that links name, sorted, after `after`, at most `limit`. Withdrawn links count.
+    fn linked_after(&self, after: Option<&UserId>, limit: usize)
+    -> Result<Vec<UserId>, StoreError>;
+    /// The users after `after` some window of which, of one of the products, holds `at`; sorted, at most `limit`.
+    fn holders_after(
+        &self,
+        after: Option<&UserId>,
+        products: &BTreeSet<ProductName>,
+        at: Instant,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError>;
+    /// The instants before `before` at which some window of a user begins or ends, each with that user, sorted and each once:
+    /// at `at` only those after `after`, and all that come later; at most `limit`.
+    fn window_bounds_after(
+        &self,
+        at: Instant,
+        after: Option<&UserId>,
+        before: Instant,
+        limit: usize,
+    ) -> Result<Vec<(Instant, UserId)>, StoreError>;
     /// How many users events of grants name.
     fn count_users(&self) -> Result<u64, StoreError>;
     /// Every link that names the id, in the order it was recorded.
@@ -217,6 +252,8 @@ pub trait Snapshot {
 
     /// Up to `limit` parked deliveries after a position, ascending.
     fn parked_after(&self, after: Position, limit: usize) -> Result<Vec<Parked>, StoreError>;
+    /// The parked deliveries, whatever became of them, that mention a text, ascending.
+    fn parked_mentioning(&self, mention: &Mention) -> Result<Vec<Position>, StoreError>;
     /// The parked delivery at a position.
     fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError>;
     /// The receipts of a batch of lines of an unfinished run, if it was committed.
@@ -228,7 +265,8 @@ pub trait Snapshot {
 /// A transaction: reads see what was written before in it.
 #[allow(clippy::missing_errors_doc, reason = "said once, at Snapshot")]
 pub trait Transaction: Snapshot {
-    /// Appends an entry with its events at the end of the log, chains it, and parks it if it is quarantined.
+    /// Appends an entry with its events at the end of the log, chains it, and parks it with its mentions if it is
+    /// quarantined.
     fn append(&mut self, entry: NewEntry) -> Result<Position, StoreError>;
     /// Counts a repetition of the delivery at `position`.
     fn count_repetition(&mut self, position: Position) -> Result<(), StoreError>;
@@ -328,6 +366,9 @@ pub struct NewEntry {
     pub query: Option<String>,
     /// What it states, in order.
     pub events: Vec<Event>,
+    /// The texts of the form of an id in a delivery that is parked, by which it is found again; kept of nothing else. They
+    /// are derived, and no part of the chain.
+    pub mentions: Vec<Mention>,
     /// Whether the order of the log is the order of its events: their sequence is then the delivery's position, else 0.
     pub arrival_is_order: bool,
 }
@@ -348,7 +389,8 @@ pub struct EntryRefusal {
 pub struct Entry {
     /// Where it stands.
     pub position: Position,
-    /// What was appended; `events` is empty here, see [`Snapshot::events_of`].
+    /// What was appended; `events` and `mentions` are empty here, see [`Snapshot::events_of`] and
+    /// [`Snapshot::parked_mentioning`].
     pub fact: NewEntry,
     /// How many events it recorded.
     pub events: u32,

@@ -1,7 +1,7 @@
 //! What is kept beside the log: quarantine, figures, bookkeeping.
 
-use tenure::Position;
-use tenure::store::{EntryKind, Hash, RunId, Settled};
+use tenure::store::{EntryKind, Hash, NewEntry, RunId, Settled, StoreError};
+use tenure::{Mention, Position};
 
 use super::clauses::{mark, packet};
 use super::facts::*;
@@ -9,6 +9,7 @@ use super::{Fresh, for_every_store, read, write};
 
 for_every_store!(
     quarantine_is_kept_and_settled,
+    parked_deliveries_are_found_by_what_they_mention,
     every_delivery_is_accounted_for,
     bookkeeping_is_kept,
 );
@@ -51,6 +52,44 @@ fn quarantine_is_kept_and_settled<S: Fresh>() {
             (Position(6), recorded(6))
         );
         assert_eq!((event.key.dedupe_key.as_str(), event.sequence), ("3", 0));
+        Ok(())
+    });
+}
+
+fn parked_deliveries_are_found_by_what_they_mention<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    let mention = |text: &str| Mention::new(text).unwrap();
+    let mentioning = |fact: NewEntry, texts: &[&str]| NewEntry {
+        mentions: texts.iter().map(|text| mention(text)).collect(),
+        ..fact
+    };
+    let first = write(&mut store, |log| {
+        let first = log.append(mentioning(undecodable(1, "a"), &["ann", "g1", "ann"]))?;
+        // Of what is not parked nothing is kept.
+        log.append(mentioning(delivery(2, "b", vec![]), &["ann"]))?;
+        log.append(mentioning(undecodable(3, "c"), &["Ann", "ann"]))?;
+        let discard = mentioning(undecodable(4, "a"), &["ann", "bob"]);
+        let discard = log.append(about(first, EntryKind::Discard, discard))?;
+        log.settle(first, &Settled::Discarded(discard))?;
+        // A read in the transaction sees it.
+        assert_eq!(log.parked_mentioning(&mention("g1"))?, [first]);
+        Ok(first)
+    });
+    let failed = store.write(|log| {
+        log.append(mentioning(undecodable(9, "z"), &["ann", "new"]))?;
+        Err::<(), _>(StoreError::KeyHeld)
+    });
+    failed.unwrap_err();
+    read(&store, |snapshot| {
+        let third = Position(3);
+        assert_eq!(snapshot.parked_mentioning(&mention("ann"))?, [first, third]);
+        assert_eq!(snapshot.parked_mentioning(&mention("Ann"))?, [third]);
+        assert_eq!(snapshot.parked_mentioning(&mention("g1"))?, [first]);
+        for none in ["bob", "new", "an", "a"] {
+            assert_eq!(snapshot.parked_mentioning(&mention(none))?, []);
+        }
+        let entry = snapshot.entry(first)?.unwrap();
+        assert_eq!(entry.fact.mentions, []);
         Ok(())
     });
 }

@@ -105,6 +105,7 @@ pub(crate) fn delivery(recorded_at: i64, name: &str, events: Vec<Event>) -> NewE
         headers: Some("{}".to_owned()),
         query: None,
         events,
+        mentions: Vec::new(),
         arrival_is_order: false,
     }
 }
@@ -122,6 +123,7 @@ pub(crate) fn undecodable(recorded_at: i64, name: &str) -> NewEntry {
     NewEntry {
         outcome: Outcome::Quarantined,
         refusal: Some(refusal()),
+        mentions: vec![Mention::new(name).unwrap()],
         ..delivery(recorded_at, name, Vec::new())
     }
 }
@@ -195,6 +197,10 @@ pub(crate) fn everything(snapshot: &dyn Snapshot) -> Result<String, StoreError> 
     };
     told += &format!("{statistics:?} {:?}\n", snapshot.rules()?);
     told += &format!("{:?}\n", snapshot.parked_after(Position(0), usize::MAX)?);
+    for text in ["ann", "q1", "q2"] {
+        let mention = Mention::new(text).unwrap();
+        told += &format!("{:?}\n", snapshot.parked_mentioning(&mention)?);
+    }
     told += &format!("{:?}\n", snapshot.anomalies_after(None, usize::MAX)?);
     Ok(told)
 }

@@ -82,10 +82,10 @@ fn a_newer_file_is_refused() {
     let path = folder.path().join("tenure.db");
     Connection::open(&path)
         .unwrap()
-        .execute_batch("PRAGMA user_version = 2")
+        .execute_batch("PRAGMA user_version = 3")
         .unwrap();
     for refusal in refusal_of(&path) {
-        assert!(matches!(refusal, StoreError::Newer { found: 2, known: 1 }));
+        assert!(matches!(refusal, StoreError::Newer { found: 3, known: 2 }));
     }
 }
 

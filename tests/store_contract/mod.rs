@@ -7,6 +7,7 @@ mod files;
 mod reads;
 mod sqlite;
 mod statements;
+mod upgrades;
 
 use tempfile::TempDir;
 use tenure::store::chain::Salts;

@@ -10,7 +10,7 @@ use super::{
     Transaction,
 };
 use crate::domain::event::{RecordedEvent, Statement};
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
+use crate::domain::id::{DedupeKey, GrantId, GrantKey, Mention, Position, SourceName, UserId};
 use crate::domain::time::RecordedAt;
 
 mod read;
@@ -101,6 +101,7 @@ struct Tables {
     /// Each withdrawal of a key with the time it was recorded; the first counts.
     withdrawals: BTreeMap<Key, BTreeSet<RecordedAt>>,
     quarantine: BTreeMap<Position, Parked>,
+    mentions: BTreeMap<Mention, BTreeSet<Position>>,
     packets: BTreeMap<(SourceName, GrantKey), Packet>,
     batches: BTreeMap<(RunId, u64), BatchMark>,
     projections: BTreeMap<GrantId, Projection>,

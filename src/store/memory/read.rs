@@ -6,8 +6,10 @@ use std::ops::Bound;
 use super::{Tables, events_at};
 use crate::domain::delivery::Outcome;
 use crate::domain::event::{RecordedEvent, Statement};
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
-use crate::domain::time::RecordedAt;
+use crate::domain::id::{
+    DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
+};
+use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
     BatchMark, Entry, EntryFilter, EntryKind, Head, Packet, Parked, Projection, RecordedAnomaly,
@@ -162,6 +164,67 @@ impl Snapshot for Tables {
         Ok(users)
     }
 
+    fn linked_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut users = Vec::new();
+        for (user, _) in self.by_user.range::<UserId, _>((lower, Bound::Unbounded)) {
+            if users.len() == limit {
+                break;
+            }
+            if !self.links(user)?.is_empty() {
+                users.push(user.clone());
+            }
+        }
+        Ok(users)
+    }
+
+    fn holders_after(
+        &self,
+        after: Option<&UserId>,
+        products: &BTreeSet<ProductName>,
+        at: Instant,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut users = Vec::new();
+        for (user, _) in self.by_holder.range::<UserId, _>((lower, Bound::Unbounded)) {
+            if users.len() == limit {
+                break;
+            }
+            let holds = |(_, window): &(GrantId, Window)| {
+                window.start <= at && window.end.is_after(at) && products.contains(&window.product)
+            };
+            if self.windows_of(user)?.iter().any(holds) {
+                users.push(user.clone());
+            }
+        }
+        Ok(users)
+    }
+
+    fn window_bounds_after(
+        &self,
+        at: Instant,
+        after: Option<&UserId>,
+        before: Instant,
+        limit: usize,
+    ) -> Result<Vec<(Instant, UserId)>, StoreError> {
+        let mut bounds = BTreeSet::new();
+        for user in self.by_holder.keys() {
+            for (_, window) in self.windows_of(user)? {
+                let of_window = [Some(window.start), window.end.instant()].into_iter();
+                let asked = of_window.flatten().filter(|bound| {
+                    *bound < before && (*bound > at || *bound == at && Some(user) > after)
+                });
+                bounds.extend(asked.map(|bound| (bound, user.clone())));
+            }
+        }
+        Ok(bounds.into_iter().take(limit).collect())
+    }
+
     fn count_users(&self) -> Result<u64, StoreError> {
         let users = self.users_after(None, usize::MAX)?.len();
         Ok(u64::try_from(users).unwrap_or(u64::MAX))
@@ -267,6 +330,11 @@ impl Snapshot for Tables {
             .take(limit)
             .map(|(_, parked)| parked.clone())
             .collect())
+    }
+
+    fn parked_mentioning(&self, mention: &Mention) -> Result<Vec<Position>, StoreError> {
+        let positions = self.mentions.get(mention).into_iter().flatten();
+        Ok(positions.copied().collect())
     }
 
     fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError> {

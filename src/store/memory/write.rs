@@ -1,11 +1,14 @@
 //! What a transaction writes to memory, and how it is undone.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 use super::{Place, Tables};
 use crate::domain::event::{RecordedEvent, Statement};
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
-use crate::domain::time::RecordedAt;
+use crate::domain::id::{
+    DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
+};
+use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::chain::{self, Salts};
 use crate::store::{
@@ -40,6 +43,22 @@ impl<'t> Session<'t> {
 
     fn undo_by(&mut self, undo: impl FnOnce(&mut Tables) + 'static) {
         self.undo.push(Box::new(undo));
+    }
+
+    /// Makes a parked delivery findable by what it mentions.
+    fn mention(&mut self, position: Position, mentions: Vec<Mention>) {
+        for mention in &mentions {
+            let positions = self.tables.mentions.entry(mention.clone()).or_default();
+            positions.insert(position);
+        }
+        self.undo_by(move |tables| {
+            for mention in &mentions {
+                remove_from(&mut tables.mentions, mention, |positions| {
+                    positions.remove(&position);
+                    positions.is_empty()
+                });
+            }
+        });
     }
 
     /// Makes an event findable by whatever it names.
@@ -169,6 +188,7 @@ impl Transaction for Session<'_> {
         }
         let position = Position(head.position.0.saturating_add(1));
         let events = std::mem::take(&mut fact.events);
+        let mentions = std::mem::take(&mut fact.mentions);
         let salt = self.salts.salt(position, head.hash);
         let digest = chain::digest(&fact, &events, &salt);
         let hash = chain::hash(head.hash, position, &fact, digest);
@@ -188,6 +208,7 @@ impl Transaction for Session<'_> {
                 settled: Settled::Open,
             };
             self.tables.quarantine.insert(position, parked);
+            self.mention(position, mentions);
         }
         self.tables.by_time.insert(fact.recorded_at, position);
         let entry = Entry {
@@ -306,6 +327,9 @@ impl Snapshot for Session<'_> {
         fn children(parent: &GrantId) -> Vec<GrantId>;
         fn grants_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
         fn users_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
+        fn linked_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
+        fn holders_after(after: Option<&UserId>, products: &BTreeSet<ProductName>, at: Instant, limit: usize) -> Vec<UserId>;
+        fn window_bounds_after(at: Instant, after: Option<&UserId>, before: Instant, limit: usize) -> Vec<(Instant, UserId)>;
         fn count_users() -> u64;
         fn links(user: &UserId) -> Vec<RecordedLink>;
         fn is_named(user: &UserId, known_at: Option<RecordedAt>) -> bool;
@@ -316,6 +340,7 @@ impl Snapshot for Session<'_> {
         fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
         fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;
         fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
+        fn parked_mentioning(mention: &Mention) -> Vec<Position>;
         fn parked(position: Position) -> Option<Parked>;
         fn batch(run: &RunId, batch: u64) -> Option<BatchMark>;
         fn statistics() -> Statistics;

@@ -18,6 +18,7 @@ mod project;
 mod queries;
 mod read;
 mod rows;
+mod upgrade;
 mod write;
 
 /// How a database file is used.
@@ -63,8 +64,9 @@ impl SqliteStore {
     /// Opens the file; creates it if there is none.
     ///
     /// # Errors
-    /// [`StoreError::Foreign`] for a file of something else, [`StoreError::Newer`] for one of a newer Tenure, neither of
-    /// which is touched; else why it could not be opened.
+    /// [`StoreError::Foreign`] for a file of something else, [`StoreError::Newer`] for one of a newer Tenure,
+    /// [`StoreError::Older`] for one of an older Tenure that cannot be written to, none of which is touched; else why it
+    /// could not be opened.
     pub fn create_or_open(path: &Path, options: SqliteStoreOptions) -> Result<Self, StoreError> {
         Self::with_access(path, Access::Create, options)
     }
@@ -93,7 +95,7 @@ impl SqliteStore {
         Ok(Self { file, salts })
     }
 
-    /// A handle that only reads, without a writer beside it.
+    /// A handle that only reads, without a writer beside it. A file of an older Tenure is brought up to date first.
     ///
     /// # Errors
     /// As [`SqliteStore::open`].

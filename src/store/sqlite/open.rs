@@ -7,13 +7,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure;
+use super::upgrade::{SCHEMA, upgrade};
 use crate::store::StoreError;
 
 /// "Tenu" in ASCII: what tells a database of Tenure from any other.
 pub(super) const APPLICATION_ID: i32 = 0x5465_6e75;
-/// The newest schema this program knows.
-pub(super) const SCHEMA: i64 = 1;
-const SCHEMA_1: &str = include_str!("schema_1.sql");
 
 /// The first SQLite without the fault that let two checkpointers lose pages of the write-ahead log.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -31,7 +29,8 @@ pub(super) enum Access {
     Read,
 }
 
-/// Opens the file, creating the tables if allowed and needed.
+/// Opens the file, creating the tables if allowed and needed. A file of an older schema is brought up to date first, also
+/// for one who only reads.
 pub(super) fn open(
     path: &Path,
     access: Access,
@@ -45,8 +44,16 @@ pub(super) fn open(
     if access != Access::Create && !path.try_exists().unwrap_or(true) {
         return Err(StoreError::Missing(path.display().to_string()));
     }
-    let connection = connect(path, access, busy_timeout).map_err(|error| at_open(&error))?;
-    examine(&connection, path, access)?;
+    let connect = || connect(path, access, busy_timeout).map_err(|error| at_open(&error));
+    let mut connection = connect()?;
+    if let Some(older) = examine(&connection, path, access)? {
+        drop(connection);
+        upgrade_for_reader(path, older, busy_timeout)?;
+        connection = connect()?;
+        if examine(&connection, path, access)?.is_some() {
+            return Err(refused_as_older(older));
+        }
+    }
     prepare(&connection, access, busy_timeout).map_err(|error| at_open(&error))?;
     Ok(connection)
 }
@@ -92,17 +99,26 @@ fn kind(connection: &Connection) -> Result<Kind, rusqlite::Error> {
     })
 }
 
-/// Refuses a file that is not ours or newer; creates the tables in an empty one.
-fn examine(connection: &Connection, path: &Path, access: Access) -> Result<(), StoreError> {
+/// Refuses a file that is not ours or newer; creates the tables in an empty one, and brings an older one up to date. Gives
+/// the schema of an older one that may only be read.
+fn examine(
+    connection: &Connection,
+    path: &Path,
+    access: Access,
+) -> Result<Option<i64>, StoreError> {
     let foreign = |what: &str| StoreError::Foreign(format!("`{}` {what}", path.display()));
     match consistent_kind(connection).map_err(|error| at_open(&error))? {
-        Kind::Ours(SCHEMA) => Ok(()),
+        Kind::Ours(SCHEMA) => Ok(None),
         Kind::Ours(found) if found > SCHEMA => Err(StoreError::Newer {
             found,
             known: SCHEMA,
         }),
+        Kind::Ours(found @ 1..) => match access {
+            Access::Create | Access::Write => make(connection, path, found),
+            Access::Read => Ok(Some(found)),
+        },
         Kind::Ours(found) => Err(StoreError::Corrupt(format!("schema {found} never existed"))),
-        Kind::Empty if access == Access::Create => create(connection, path),
+        Kind::Empty if access == Access::Create => make(connection, path, 0),
         Kind::Empty => Err(foreign("holds no tables")),
         Kind::Foreign => Err(foreign("holds something else")),
     }
@@ -116,27 +132,51 @@ fn consistent_kind(connection: &Connection) -> Result<Kind, rusqlite::Error> {
     kind
 }
 
-/// Creates the tables in one transaction. Another process may have been faster; then there is nothing left to do.
-fn create(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| at_open(&error);
+/// Makes what a file of schema `found` (0: an empty one) lacks, in one transaction. Another process may have been faster;
+/// then there is nothing left to do.
+fn make(connection: &Connection, path: &Path, found: i64) -> Result<Option<i64>, StoreError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) if found > 0 => refused_as_older(found),
+        _ => at_open(&error),
+    };
     connection
         .execute_batch("BEGIN IMMEDIATE")
         .map_err(failed)?;
     let made = kind(connection).and_then(|kind| match kind {
-        Kind::Empty => {
-            connection.execute_batch(SCHEMA_1)?;
+        Kind::Empty if found == 0 => {
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-            connection.pragma_update(None, "user_version", SCHEMA)
+            upgrade(connection, 0)
         }
-        Kind::Ours(_) | Kind::Foreign => Ok(()),
+        Kind::Ours(still) if still == found => upgrade(connection, found),
+        Kind::Empty | Kind::Ours(_) | Kind::Foreign => Ok(()),
     });
     let ended = match made {
         Ok(()) => connection.execute_batch("COMMIT"),
         Err(error) => connection.execute_batch("ROLLBACK").and(Err(error)),
     };
     ended.map_err(failed)?;
-    // Whoever made it, it has to be ours now; it is not empty any more, so this ends here.
+    // Whoever made it, it has to be ours now; it is neither empty nor of that schema any more, so this ends here.
     examine(connection, path, Access::Write)
+}
+
+/// Brings an older file up to date by a connection of its own.
+fn upgrade_for_reader(path: &Path, older: i64, busy_timeout: Duration) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            refused_as_older(older)
+        }
+        _ => at_open(&error),
+    };
+    let connection = connect(path, Access::Write, busy_timeout).map_err(failed)?;
+    examine(&connection, path, Access::Write)?;
+    prepare(&connection, Access::Write, busy_timeout).map_err(failed)
+}
+
+fn refused_as_older(found: i64) -> StoreError {
+    StoreError::Older {
+        found,
+        needed: SCHEMA,
+    }
 }
 
 /// Settings of the connection, and of the file where it is not yet as it must be.

@@ -26,6 +26,8 @@ pub(super) const KEY_HOLDER: &str = "SELECT position FROM deliveries \
 pub(super) const PARKED_WITH_KEY: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
      FROM quarantine q CROSS JOIN deliveries d ON d.position = q.position \
      WHERE q.source = ?1 AND q.dedupe_key = ?2 ORDER BY q.position";
+pub(super) const PARKED_MENTIONING: &str =
+    "SELECT position FROM mentions WHERE mention = ?1 ORDER BY position";
 pub(super) const PARKED: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
      FROM quarantine q CROSS JOIN deliveries d ON d.position = q.position WHERE q.position = ?1";
 pub(super) const PARKED_AFTER: &str = "SELECT q.position, q.settled, q.settled_by, d.reason, d.field, d.detail \
@@ -59,6 +61,17 @@ pub(super) const GRANTS_NAMING: &str =
     "SELECT source, grant_key FROM grant_users WHERE user_id = ?1 ORDER BY source, grant_key";
 pub(super) const USERS_AFTER: &str =
     "SELECT DISTINCT user_id FROM grant_users WHERE user_id > ?1 ORDER BY user_id LIMIT ?2";
+pub(super) const LINKED_AFTER: &str = "SELECT user_id FROM events INDEXED BY events_by_user \
+     WHERE grant_key = '' AND user_id > ?1 AND change = 'linked' \
+     UNION SELECT other_user_id FROM events INDEXED BY events_by_alias \
+     WHERE grant_key = '' AND other_user_id > ?1 AND change = 'linked' ORDER BY 1 LIMIT ?2";
+pub(super) const HOLDERS_AFTER: &str = "SELECT DISTINCT user_id FROM windows \
+     WHERE user_id > ?1 AND start_at <= ?2 AND end_at > ?2 AND product IN (SELECT value FROM json_each(?3)) \
+     ORDER BY user_id LIMIT ?4";
+pub(super) const WINDOW_BOUNDS_AFTER: &str = "SELECT start_at, user_id FROM windows INDEXED BY windows_by_begin \
+     WHERE (start_at, user_id) > (?1, ?2) AND start_at < ?3 \
+     UNION SELECT end_at, user_id FROM windows INDEXED BY windows_by_end \
+     WHERE (end_at, user_id) > (?1, ?2) AND end_at < ?3 ORDER BY 1, 2 LIMIT ?4";
 pub(super) const COUNT_USERS: &str = "SELECT count(DISTINCT user_id) FROM grant_users";
 pub(super) const CHILDREN: &str = "SELECT DISTINCT source, grant_key FROM events INDEXED BY events_by_parent \
      WHERE source = ?1 AND parent = ?2 ORDER BY grant_key";

@@ -1,20 +1,24 @@
 //! What can be read from the tables.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension as _, named_params, params};
 
 use super::Session;
 use super::queries::{
     ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_USERS, ENTRIES_AFTER, ENTRY, EVENTS_OF,
-    GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD, IS_NAMED, KEY_HOLDER, LATEST_PACKET,
-    LINKS_OF_ALIAS, LINKS_OF_USER, PARKED, PARKED_AFTER, PARKED_WITH_KEY, POSITION_AT,
-    PROJECTED_AFTER, RULES, SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS, USERS_AFTER, WINDOWS,
-    WINDOWS_OF,
+    GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER,
+    LATEST_PACKET, LINKED_AFTER, LINKS_OF_ALIAS, LINKS_OF_USER, PARKED, PARKED_AFTER,
+    PARKED_MENTIONING, PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, RULES, SEGMENTS,
+    SEGMENTS_NAMING, STATE, USER_EVENTS, USERS_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
 };
 use super::rows::{self, Columns, entry_columns};
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::grant::State;
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName, UserId};
-use crate::domain::time::RecordedAt;
+use crate::domain::id::{
+    DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
+};
+use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
     BatchMark, Entry, EntryFilter, Head, Packet, Parked, Projection, RecordedAnomaly, RecordedLink,
@@ -144,6 +148,45 @@ impl Snapshot for Session<'_> {
         })
     }
 
+    fn linked_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        self.all(LINKED_AFTER, params![after, rows::limit(limit)], |row| {
+            row.id(0, UserId::new)
+        })
+    }
+
+    fn holders_after(
+        &self,
+        after: Option<&UserId>,
+        products: &BTreeSet<ProductName>,
+        at: Instant,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        let products: Vec<&str> = products.iter().map(ProductName::as_str).collect();
+        let products = serde_json::json!(products).to_string();
+        let params = params![after, at.micros(), products, rows::limit(limit)];
+        self.all(HOLDERS_AFTER, params, |row| row.id(0, UserId::new))
+    }
+
+    fn window_bounds_after(
+        &self,
+        at: Instant,
+        after: Option<&UserId>,
+        before: Instant,
+        limit: usize,
+    ) -> Result<Vec<(Instant, UserId)>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        let params = params![at.micros(), after, before.micros(), rows::limit(limit)];
+        self.all(WINDOW_BOUNDS_AFTER, params, |row| {
+            Ok((row.instant(0)?, row.id(1, UserId::new)?))
+        })
+    }
+
     fn count_users(&self) -> Result<u64, StoreError> {
         let count = self.one(COUNT_USERS, [], |row| rows::count(row, 0))?;
         Ok(count.unwrap_or_default())
@@ -255,6 +298,10 @@ impl Snapshot for Session<'_> {
     fn parked_after(&self, after: Position, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let params = [rows::number(after), rows::limit(limit)];
         self.all(PARKED_AFTER, params, rows::parked)
+    }
+
+    fn parked_mentioning(&self, mention: &Mention) -> Result<Vec<Position>, StoreError> {
+        self.all(PARKED_MENTIONING, [mention.as_str()], |row| row.position(0))
     }
 
     fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError> {

@@ -155,6 +155,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
         headers: row.get(18)?,
         query: row.get(17)?,
         events: Vec::new(),
+        mentions: Vec::new(),
         arrival_is_order: row.get(8)?,
     };
     Ok(Entry {

@@ -25,6 +25,8 @@ const INSERT_WITHDRAWAL: &str = "INSERT INTO withdrawals (source, dedupe_key, re
      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const INSERT_PARKED: &str = "INSERT INTO quarantine (position, source, dedupe_key, settled, settled_by) \
      VALUES (?1, ?2, ?3, 'open', NULL)";
+pub(super) const INSERT_MENTION: &str =
+    "INSERT INTO mentions (mention, position) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const COUNT_REPETITION: &str = "INSERT INTO repetitions (position, count) VALUES (?1, 1) \
      ON CONFLICT DO UPDATE SET count = count + 1";
 const REMEMBER_PACKET: &str = "INSERT INTO packets (source, grant_key, dedupe_key, text_digest) \
@@ -54,6 +56,7 @@ impl Transaction for Session<'_> {
         append::check(&fact, &head)?;
         let position = Position(head.position.0.saturating_add(1));
         let events = std::mem::take(&mut fact.events);
+        let mentions = std::mem::take(&mut fact.mentions);
         let salt = self
             .salts
             .ok_or_else(|| StoreError::Unavailable("the handle only reads".to_owned()))?
@@ -69,6 +72,10 @@ impl Transaction for Session<'_> {
             let key = fact.dedupe_key.as_str();
             let params = params![rows::number(position), fact.source.as_str(), key];
             self.run(INSERT_PARKED, params)?;
+            for mention in &mentions {
+                let params = params![mention.as_str(), rows::number(position)];
+                self.run(INSERT_MENTION, params)?;
+            }
         }
         self.head.set(Some(Head {
             position,
