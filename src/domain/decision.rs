@@ -21,6 +21,10 @@ use super::time::{End, Instant, RecordedAt};
 use super::window::{Phase, Segment, Window, windows};
 use crate::domain::event::Cause;
 
+mod turned;
+
+pub use turned::turned_at;
+
 /// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -112,6 +116,24 @@ pub struct Access {
 }
 
 impl Verdict {
+    /// Every answer there is, `allow` first.
+    pub const ALL: [Self; 14] = [
+        Self::Allow(AllowReason::Active),
+        Self::Allow(AllowReason::Grace),
+        Self::Deny(DenyReason::Transferred),
+        Self::Deny(DenyReason::Revoked),
+        Self::Deny(DenyReason::Refunded),
+        Self::Deny(DenyReason::Ended),
+        Self::Deny(DenyReason::Cancelled),
+        Self::Deny(DenyReason::Lapsed),
+        Self::Deny(DenyReason::Suspended),
+        Self::Deny(DenyReason::NotIncluded),
+        Self::Deny(DenyReason::ParentEnded),
+        Self::Deny(DenyReason::NotYet),
+        Self::Deny(DenyReason::NeverGranted),
+        Self::Deny(DenyReason::UnknownUser),
+    ];
+
     /// Whether there is access.
     pub fn is_allowed(self) -> bool {
         match self {
@@ -155,6 +177,13 @@ impl DenyReason {
             Self::NeverGranted => "never_granted",
             Self::UnknownUser => "unknown_user",
         }
+    }
+}
+
+impl Serialize for DenyReason {
+    /// The shown name.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -22,6 +22,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [
+        Self::Applied,
+        Self::Duplicate,
+        Self::Ignored,
+        Self::Quarantined,
+    ];
+
     /// The stored and shown name.
     pub fn name(self) -> &'static str {
         match self {

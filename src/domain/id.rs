@@ -131,6 +131,10 @@ id!(
     BlockName
 );
 id!(
+    /// A text that has the form of an id, in a delivery that could not be decoded: perhaps that of a user or a grant.
+    Mention
+);
+id!(
     /// The name of a paid period, as an invoice id, so that one invoice buys one period however often it is announced.
     PeriodName
 );
@@ -142,6 +146,20 @@ id!(
 impl SourceName {
     /// The built-in source of statements made by hand.
     pub const STAFF: &'static str = "staff";
+
+    /// The source of what Tenure itself records: rules, and in files also what became of parked deliveries. Nothing else
+    /// may be called so.
+    pub const TENURE: &'static str = "tenure";
+
+    /// The source of what Tenure itself records.
+    pub fn tenure() -> Self {
+        Self(Self::TENURE.into())
+    }
+
+    /// Whether this is the source of what Tenure itself records.
+    pub fn is_tenure(&self) -> bool {
+        self.as_str() == Self::TENURE
+    }
 
     /// The built-in source of statements made by hand.
     pub fn staff() -> Self {
@@ -161,6 +179,14 @@ impl From<&SourceName> for BlockName {
     }
 }
 
+impl StatementId {
+    /// An id that is made of a digest, for statements that are told apart by what they say: what they are, `-` and the
+    /// digest.
+    pub(crate) fn of_digest(kind: &'static str, digest: &DedupeKey) -> Self {
+        Self(format!("{kind}-{digest}").into())
+    }
+}
+
 impl From<&StatementId> for DedupeKey {
     /// As the log shows it: the source, which calls itself so in the body too, a space and the id.
     fn from(id: &StatementId) -> Self {
@@ -172,6 +198,18 @@ impl From<&StatementId> for GrantKey {
     /// A grant given by hand may go by the id of the statement that gives it.
     fn from(id: &StatementId) -> Self {
         Self(id.0.clone())
+    }
+}
+
+impl From<&UserId> for Mention {
+    fn from(user: &UserId) -> Self {
+        Self(user.0.clone())
+    }
+}
+
+impl From<&GrantKey> for Mention {
+    fn from(key: &GrantKey) -> Self {
+        Self(key.0.clone())
     }
 }
 

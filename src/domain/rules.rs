@@ -213,6 +213,15 @@ impl Inclusion {
         self.0.is_empty()
     }
 
+    /// The instants at which inclusion begins or ends; always and for ever have none.
+    pub fn bounds(&self) -> impl Iterator<Item = Instant> + '_ {
+        let bounds = self
+            .0
+            .iter()
+            .flat_map(|(start, end)| [Some(*start), end.instant()]);
+        bounds.flatten().filter(|at| *at > Instant::FIRST)
+    }
+
     /// The parts of `[start, end)` in which the product includes the resource, in order.
     pub fn within(&self, start: Instant, end: End) -> impl Iterator<Item = (Instant, End)> + '_ {
         self.0.iter().filter_map(move |(from, until)| {
@@ -241,6 +250,14 @@ impl Rules {
             .collect();
         intervals.sort_unstable();
         Inclusion(union(intervals))
+    }
+
+    /// The products that include `resource` at `at`, the one of its own name among them.
+    pub fn products_with(&self, resource: &ResourceName, at: Instant) -> BTreeSet<ProductName> {
+        let named = self.products.keys();
+        let including = named.filter(|product| self.inclusion(product, resource).covers(at));
+        let own = ProductName::new(resource.as_str()).ok();
+        including.cloned().chain(own).collect()
     }
 
     /// The period of a product's subscriptions.

@@ -35,6 +35,22 @@ pub enum Anomaly {
 }
 
 impl Anomaly {
+    /// Every anomaly.
+    pub const ALL: [Self; 12] = [
+        Self::Orphan,
+        Self::Adopted,
+        Self::FromInPast,
+        Self::Moved,
+        Self::Barred,
+        Self::AfterEnd,
+        Self::StaleRenewal,
+        Self::NoPeriod,
+        Self::Revived,
+        Self::UnknownPeriod,
+        Self::SameInstant,
+        Self::NestedParent,
+    ];
+
     /// The stored and shown name.
     pub fn name(self) -> &'static str {
         match self {
