@@ -30,20 +30,27 @@ pub use domain::event::{
 };
 pub use domain::grant::{Anomaly, How, Live, Over, State};
 pub use domain::id::{
-    BlockName, DedupeKey, GrantId, GrantKey, IdError, PeriodName, Position, ProductName,
+    BlockName, DedupeKey, GrantId, GrantKey, IdError, Mention, PeriodName, Position, ProductName,
     ResourceName, SourceName, StatementId, UserId,
 };
+pub use domain::lane::{Part, PartKind};
 pub use domain::rules::{Include, Policy, ProductRules, RefundPolicy, Rules, SourceRules};
 pub use domain::time::{
     EffectiveAt, End, Instant, Length, Period, PeriodError, RecordedAt, TimeError,
 };
+pub use domain::turn::Turn;
 pub use domain::window::{Segment, Window};
 pub use engine::{
-    Applied, Attribution, Batch, BatchReceipts, Blocked, Delivery, Effect, Engine, EngineError,
-    Explanation, Fault, FileError, FileOptions, GrantStanding, GrantSummary, GrantView, Grounds,
-    GroundsError, HeldGrant, Line, LineReceipt, LogEntry, PlanSummary, PlannedChange, Progress,
-    Reader, Receipt, Retried, Secrets, Spans, StaffChange, StaffStatement, StandingBlock, Step,
-    UserWindow, Verification, decision_json, provider_of, read_line, write_line, write_request,
+    AccessTurn, Applied, Attribution, Batch, BatchReceipts, BlockToLift, Blocked, Changes,
+    ChangesCursor, ChangesPage, ChangesQuestion, Correction, CursorError, Delivery, Effect, Engine,
+    EngineError, Explanation, Export, ExportedLine, Fault, FileError, FileOptions, Finding,
+    FindingKind, GrantStanding, GrantSummary, GrantView, Grounds, GroundsError, HeldGrant,
+    HoldersQuestion, Import, ImportRefusal, Imported, KeptBy, Lane, LaneEvent, Line, LineReceipt,
+    LogEntry, Mentioning, PlanSummary, PlannedChange, Progress, Reader, Receipt, ReconcileQuestion,
+    Reconciliation, Retried, Secrets, Spans, StaffChange, StaffStatement, StandingBlock,
+    StatedRefusal, Step, Subscriber, SubscriberList, SubscriberRow, Timeline, TurnCause,
+    UserWindow, Verification, brings_rules, decision_json, provider_of, read_line, write_line,
+    write_request,
 };
 pub use provider::{PROVIDERS, Provider, Request, Secret, Verified, VerifyError};
 pub use rusqlite;

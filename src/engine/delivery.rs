@@ -1,5 +1,6 @@
 //! What is handed to the engine, and what it gives back.
 
+use super::line::StatedRefusal;
 use crate::domain::delivery::{Outcome, Refusal};
 use crate::domain::id::{Position, SourceName};
 use crate::domain::time::Instant;
@@ -11,6 +12,10 @@ pub struct Delivery {
     pub(crate) source: SourceName,
     pub(crate) received_at: Option<Instant>,
     pub(crate) claims_recorded_time: bool,
+    /// The recorded time that is claimed, where it is not the time of reception.
+    pub(crate) recorded_at: Option<Instant>,
+    /// Why it was parked in the log it comes from.
+    pub(crate) parked: Option<StatedRefusal>,
     pub(crate) content: Content,
 }
 
@@ -48,6 +53,8 @@ impl Delivery {
             source,
             received_at: None,
             claims_recorded_time: false,
+            recorded_at: None,
+            parked: None,
             content,
         }
     }
@@ -65,6 +72,19 @@ impl Delivery {
     pub fn claiming_recorded_time(mut self) -> Self {
         self.claims_recorded_time = true;
         self
+    }
+
+    /// Leaves aside what the line says of another log: only a history brings that with it.
+    pub(crate) fn without_history(mut self) -> Self {
+        self.recorded_at = None;
+        self.parked = None;
+        self
+    }
+
+    /// The recorded time it claims, if it claims one and states it.
+    pub(crate) fn claim(&self) -> Option<Instant> {
+        let claimed = self.recorded_at.or(self.received_at);
+        claimed.filter(|_| self.claims_recorded_time)
     }
 
     /// The source it is for.

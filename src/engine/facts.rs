@@ -74,7 +74,7 @@ impl GrantFacts {
 }
 
 /// Who the events of a grant name: nobody else can ever hold it.
-fn users(events: &[RecordedEvent]) -> BTreeSet<UserId> {
+pub(crate) fn users(events: &[RecordedEvent]) -> BTreeSet<UserId> {
     let statements = events.iter().map(|recorded| &recorded.event.statement);
     statements.flat_map(Statement::users).cloned().collect()
 }

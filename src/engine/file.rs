@@ -3,14 +3,13 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use super::delivery::{Content, Delivery, Receipt};
+use super::delivery::{Delivery, Receipt};
+use super::history::{HistoryLine, history_line};
 use super::ingest::Batch;
 use super::line::delivery_of_line;
-use super::sources::source;
 use super::{Engine, EngineError};
 use crate::domain::delivery::{Reason, Refusal};
 use crate::domain::id::SourceName;
-use crate::domain::rules::Rules;
 use crate::domain::time::Instant;
 use crate::provider::{Request, digest};
 use crate::store::{Hash, RunId, Store, StoreError};
@@ -27,7 +26,8 @@ const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 pub struct FileOptions {
     /// The source of every line; without one, every line has to be an envelope that names its own.
     pub source: Option<SourceName>,
-    /// Whether the recorded times are the envelopes' `received_at`: for the import of a history.
+    /// Whether the recorded times are those of the envelopes, `recorded_at` or else `received_at`: for the import of a
+    /// history. Without a source, what Tenure itself recorded in the course of it is then recorded again, too.
     pub backfill: bool,
 }
 
@@ -74,7 +74,6 @@ impl<S: Store> Engine<S> {
         }
         let any = SourceName::new("any")
             .map_err(|error| EngineError::from(StoreError::Corrupt(error.to_string())))?;
-        let rules = self.rules()?;
         let mut lines = Lines {
             input,
             number: 0,
@@ -99,10 +98,8 @@ impl<S: Store> Engine<S> {
                 is_last: lines.ended,
             };
             let numbers: Vec<u64> = read.iter().map(|line| line.number).collect();
-            let deliveries = read
-                .into_iter()
-                .map(|line| line.delivery(options, &any, &rules));
-            let taken = self.ingest_lines(&batch, deliveries.collect(), clock())?;
+            let read = read.into_iter().map(|line| line.open(options, &any));
+            let taken = self.ingest_history(&batch, read.collect(), clock())?;
             for (line, receipt) in numbers.into_iter().zip(&taken.receipts) {
                 on_receipt(LineReceipt {
                     line,
@@ -145,7 +142,15 @@ struct RawLine {
 }
 
 impl RawLine {
-    fn delivery(self, options: &FileOptions, any: &SourceName, rules: &Rules) -> Delivery {
+    fn open(self, options: &FileOptions, any: &SourceName) -> HistoryLine {
+        let delivery = self.delivery(options, any);
+        if options.source.is_some() {
+            return HistoryLine::OfFile(delivery);
+        }
+        history_line(delivery)
+    }
+
+    fn delivery(self, options: &FileOptions, any: &SourceName) -> Delivery {
         if self.is_cut {
             let detail = "a line of more than 64 MiB; only its beginning is kept";
             let request = Request {
@@ -157,31 +162,10 @@ impl RawLine {
             return Delivery::unreadable(source, request, refusal);
         }
         let delivery = delivery_of_line(&self.bytes, options.source.as_ref(), any);
-        let delivery = of_known_source(delivery, rules);
         if options.backfill {
             delivery.claiming_recorded_time()
         } else {
-            delivery
-        }
-    }
-}
-
-/// A line may name a source that there is not: it is parked, for it must not keep the lines around it back.
-fn of_known_source(delivery: Delivery, rules: &Rules) -> Delivery {
-    match delivery.content {
-        Content::Trusted(request) if source(rules, &delivery.source).is_none() => {
-            let detail = "there is no source of that name by the rules in force";
-            let refusal = Refusal::new(Reason::BadField, "source", detail);
-            Delivery {
-                content: Content::Unreadable(request, refusal),
-                ..delivery
-            }
-        }
-        content @ (Content::Trusted(_) | Content::Verified(_) | Content::Unreadable(..)) => {
-            Delivery {
-                content,
-                ..delivery
-            }
+            delivery.without_history()
         }
     }
 }

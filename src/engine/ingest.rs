@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::delivery::{Delivery, Receipt};
+use super::history::{HistoryLine, take_history};
 use super::taking::take;
 use super::{Engine, EngineError};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
@@ -75,6 +76,17 @@ impl<S: Store> Engine<S> {
         deliveries: Vec<Delivery>,
         now: Instant,
     ) -> Result<BatchReceipts, EngineError> {
+        let lines = deliveries.into_iter().map(HistoryLine::Delivery);
+        self.ingest_history(batch, lines.collect(), now)
+    }
+
+    /// As [`Engine::ingest_lines`], for lines that are not all deliveries.
+    pub(crate) fn ingest_history(
+        &mut self,
+        batch: &Batch,
+        lines: Vec<HistoryLine>,
+        now: Instant,
+    ) -> Result<BatchReceipts, EngineError> {
         let secrets = &self.secrets;
         self.store.write(|transaction| {
             if let Some(mark) = transaction.batch(&batch.run, batch.number)?
@@ -85,7 +97,7 @@ impl<S: Store> Engine<S> {
                     was_taken: true,
                 });
             }
-            let receipts = take(transaction, secrets, deliveries, now)?;
+            let receipts = take_history(transaction, secrets, lines, now)?;
             if batch.is_last {
                 transaction.finish_run(&batch.run)?;
             } else {
@@ -112,8 +124,10 @@ impl<S: Store> Engine<S> {
     /// Puts rules in force from the beginning of time, so that also an imported history is judged by them.
     ///
     /// # Errors
-    /// [`EngineError::NotEmpty`] if the log has an entry already.
+    /// [`EngineError::NotEmpty`] if the log has an entry already. [`EngineError::ReservedName`] if a source is called
+    /// `tenure`.
     pub fn begin_with_rules(&mut self, rules: &Rules) -> Result<(), EngineError> {
+        refuse_reserved(rules)?;
         self.store.write(|transaction| {
             if transaction.head()?.position != Position::default() {
                 return Err(EngineError::NotEmpty);
@@ -131,7 +145,7 @@ pub(crate) fn rules_entry(rules: &Rules, recorded_at: RecordedAt) -> Result<NewE
     Ok(NewEntry {
         kind: EntryKind::Rules,
         of: None,
-        source: internal_source()?,
+        source: SourceName::tenure(),
         dedupe_key: DedupeKey::of_digest(&digest(&[&body, &recorded_at.0.micros().to_be_bytes()])),
         recorded_at,
         received_at: None,
@@ -142,13 +156,15 @@ pub(crate) fn rules_entry(rules: &Rules, recorded_at: RecordedAt) -> Result<NewE
         headers: None,
         query: None,
         events: Vec::new(),
+        mentions: Vec::new(),
         arrival_is_order: false,
     })
 }
 
-/// The source of entries that Tenure itself makes.
-fn internal_source() -> Result<SourceName, StoreError> {
-    SourceName::new("tenure").map_err(|error| StoreError::Corrupt(error.to_string()))
+/// Refuses rules that give a source the name under which Tenure records what it does itself.
+pub(crate) fn refuse_reserved(rules: &Rules) -> Result<(), EngineError> {
+    let reserved = rules.sources.keys().find(|name| name.is_tenure());
+    reserved.map_or(Ok(()), |name| Err(EngineError::ReservedName(name.clone())))
 }
 
 /// Receipts as they are kept with a batch.

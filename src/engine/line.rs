@@ -1,15 +1,16 @@
 //! JSON Lines: how deliveries stand in files, to be ingested and as they are exported.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::delivery::Delivery;
 use crate::domain::delivery::{Reason, Refusal};
-use crate::domain::id::SourceName;
+use crate::domain::id::{DedupeKey, SourceName};
 use crate::domain::time::Instant;
 use crate::provider::Request;
 use crate::store::Entry;
@@ -21,10 +22,23 @@ pub struct Line {
     pub source: Option<SourceName>,
     /// When the request was received, if the envelope says so.
     pub received_at: Option<Instant>,
+    /// When the log it comes from recorded it, where that was not when it was received.
+    pub recorded_at: Option<Instant>,
+    /// Why the log it comes from has it in quarantine, if it has.
+    pub quarantined: Option<StatedRefusal>,
     /// The request.
     pub request: Request,
     /// Why the envelope cannot be taken apart; the request then is the whole line.
     pub refusal: Option<Refusal>,
+}
+
+/// As what, and why, a delivery was put into quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedRefusal {
+    /// The key it has in the log.
+    pub key: DedupeKey,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// The delivery a line stands for. `source` is the source of all lines of the file; without one, every line has to name its
@@ -46,7 +60,11 @@ pub(crate) fn delivery_of_line(
         Some(refusal) => Delivery::unreadable(source, body_only(bytes), refusal),
         None => Delivery::trusted(source, line.request),
     };
-    delivery.received_at(line.received_at)
+    Delivery {
+        recorded_at: line.recorded_at,
+        parked: line.quarantined,
+        ..delivery.received_at(line.received_at)
+    }
 }
 
 fn refusal_of_source(
@@ -89,6 +107,10 @@ struct Envelope<'a> {
     #[serde(borrow, default)]
     received_at: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    recorded_at: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    quarantined: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     headers: Option<&'a RawValue>,
     #[serde(borrow, default)]
     query: Option<&'a RawValue>,
@@ -97,7 +119,9 @@ struct Envelope<'a> {
 }
 
 /// Reads a line: a body as the system sent it, or an envelope
-/// `{"received_at":"…Z","body":<JSON or string>,"headers":{…},"query":"…","source":"…"}`.
+/// `{"received_at":"…Z","body":<JSON or string>,"headers":{…},"query":"…","source":"…"}`, with
+/// `"body_encoding":"base64"` where the body is no text, and with `recorded_at` and `quarantined` where it comes from
+/// another log.
 ///
 /// Total: what is neither is a body, and whoever decodes it says what is wrong with it.
 pub fn read_line(line: &[u8]) -> Line {
@@ -107,18 +131,26 @@ pub fn read_line(line: &[u8]) -> Line {
     };
     let Some(envelope) = envelope else {
         return Line {
-            source: None,
-            received_at: None,
-            request: body_only(line),
             refusal: None,
+            ..bare(line)
         };
     };
     open(&envelope).unwrap_or_else(|refusal| Line {
+        refusal: Some(refusal),
+        ..bare(line)
+    })
+}
+
+/// A line that is a body and nothing else.
+fn bare(line: &[u8]) -> Line {
+    Line {
         source: None,
         received_at: None,
+        recorded_at: None,
+        quarantined: None,
         request: body_only(line),
-        refusal: Some(refusal),
-    })
+        refusal: None,
+    }
 }
 
 fn body_only(line: &[u8]) -> Request {
@@ -130,7 +162,6 @@ fn body_only(line: &[u8]) -> Request {
 
 fn open(envelope: &Envelope<'_>) -> Result<Line, Refusal> {
     let source: Option<String> = field(envelope.source, "source")?;
-    let received_at: Option<String> = field(envelope.received_at, "received_at")?;
     let headers: Option<BTreeMap<String, String>> = field(envelope.headers, "headers")?;
     let headers = headers.unwrap_or_default().into_iter();
     Ok(Line {
@@ -138,7 +169,9 @@ fn open(envelope: &Envelope<'_>) -> Result<Line, Refusal> {
             .map(|name| SourceName::new(&name))
             .transpose()
             .map_err(|error| Refusal::new(Reason::BadId, "source", &error.to_string()))?,
-        received_at: received_at.map(|text| instant(&text)).transpose()?,
+        received_at: instant(envelope.received_at, "received_at")?,
+        recorded_at: instant(envelope.recorded_at, "recorded_at")?,
+        quarantined: quarantined(envelope.quarantined)?,
         request: Request {
             body: body(envelope)?,
             headers: headers
@@ -161,14 +194,36 @@ fn field<T: for<'a> Deserialize<'a>>(
     })
 }
 
-fn instant(text: &str) -> Result<Instant, Refusal> {
-    text.parse().map_err(|error| {
+fn instant(raw: Option<&RawValue>, name: &str) -> Result<Option<Instant>, Refusal> {
+    let text: Option<String> = field(raw, name)?;
+    let read = text.map(|text| text.parse::<Instant>()).transpose();
+    read.map_err(|error| {
         let reason = match error {
             crate::domain::time::TimeError::Malformed => Reason::BadTime,
             crate::domain::time::TimeError::OutOfRange => Reason::TimeOutOfRange,
         };
-        Refusal::new(reason, "received_at", &error.to_string())
+        Refusal::new(reason, name, &error.to_string())
     })
+}
+
+/// The refusal of a delivery, as it stands in a file.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRefusal<'a> {
+    key: Cow<'a, str>,
+    reason: Reason,
+    field: Cow<'a, str>,
+    detail: Cow<'a, str>,
+}
+
+fn quarantined(raw: Option<&RawValue>) -> Result<Option<StatedRefusal>, Refusal> {
+    let Some(stated) = field::<WrittenRefusal<'_>>(raw, "quarantined")? else {
+        return Ok(None);
+    };
+    let key = DedupeKey::new(&stated.key)
+        .map_err(|error| Refusal::new(Reason::BadId, "quarantined.key", &error.to_string()))?;
+    let refusal = Refusal::new(stated.reason, &stated.field, &stated.detail);
+    Ok(Some(StatedRefusal { key, refusal }))
 }
 
 fn body(envelope: &Envelope<'_>) -> Result<Vec<u8>, Refusal> {
@@ -200,6 +255,31 @@ pub fn write_line(entry: &Entry) -> String {
     let fact = &entry.fact;
     written(&Written {
         received_at: fact.received_at.unwrap_or(fact.recorded_at.0),
+        recorded_at: None,
+        quarantined: None,
+        body: &fact.body,
+        headers: fact.headers.as_deref(),
+        query: fact.query.as_deref(),
+        source: &fact.source,
+    })
+}
+
+/// Writes a delivery of the log as [`write_line`] does, with what a history has to say of it besides: when it was recorded,
+/// where that was not when it was received, and why it is in quarantine, if it is.
+pub(super) fn write_history_line(entry: &Entry) -> String {
+    let fact = &entry.fact;
+    let recorded_at = fact.recorded_at.0;
+    let received_at = fact.received_at.unwrap_or(recorded_at);
+    let refusal = fact.refusal.as_ref().map(|refusal| WrittenRefusal {
+        key: fact.dedupe_key.as_str().into(),
+        reason: refusal.reason,
+        field: refusal.field.as_str().into(),
+        detail: refusal.detail.as_str().into(),
+    });
+    written(&Written {
+        received_at,
+        recorded_at: (recorded_at != received_at).then_some(recorded_at),
+        quarantined: refusal.map(|it| serde_json::to_string(&it).unwrap_or_default()),
         body: &fact.body,
         headers: fact.headers.as_deref(),
         query: fact.query.as_deref(),
@@ -214,6 +294,8 @@ pub fn write_request(request: &Request, received_at: Instant, source: &SourceNam
     let headers = serde_json::to_string(&request.headers).unwrap_or_default();
     written(&Written {
         received_at,
+        recorded_at: None,
+        quarantined: None,
         body: &request.body,
         headers: (!request.headers.is_empty()).then_some(&headers),
         query: request.query.as_deref(),
@@ -224,6 +306,9 @@ pub fn write_request(request: &Request, received_at: Instant, source: &SourceNam
 /// What stands in an envelope that is written.
 struct Written<'a> {
     received_at: Instant,
+    recorded_at: Option<Instant>,
+    /// As JSON.
+    quarantined: Option<String>,
     body: &'a [u8],
     /// As JSON.
     headers: Option<&'a str>,
@@ -234,7 +319,14 @@ struct Written<'a> {
 fn written(envelope: &Written<'_>) -> String {
     let (body, encoding) = written_body(envelope.body);
     let received_at = envelope.received_at;
-    let mut line = format!("{{\"received_at\":\"{received_at}\",\"body\":{body}");
+    let mut line = format!("{{\"received_at\":\"{received_at}\"");
+    if let Some(recorded_at) = envelope.recorded_at {
+        line.push_str(&format!(",\"recorded_at\":\"{recorded_at}\""));
+    }
+    if let Some(quarantined) = &envelope.quarantined {
+        line.push_str(&format!(",\"quarantined\":{quarantined}"));
+    }
+    line.push_str(&format!(",\"body\":{body}"));
     if let Some(encoding) = encoding {
         line.push_str(&format!(",\"body_encoding\":\"{encoding}\""));
     }

@@ -15,34 +15,55 @@ use crate::domain::time::Instant;
 use crate::provider::{Request, VerifyError};
 use crate::store::{Store, StoreError};
 
+mod changes;
 mod delivery;
 mod explain;
+mod export;
 mod facts;
 mod file;
+mod finding;
+mod history;
+mod holders;
+mod import;
 mod ingest;
 mod line;
+mod people;
 mod plan;
 mod quarantine;
 mod reader;
+mod reconcile;
+mod repetition;
 mod sources;
 mod staff;
 mod standing;
 mod taking;
+mod timeline;
 mod verify;
 
 use sources::unknown_source;
 
+pub use changes::{
+    AccessTurn, Changes, ChangesCursor, ChangesPage, ChangesQuestion, Correction, CursorError,
+    TurnCause,
+};
 pub use delivery::{Delivery, Receipt};
-pub use explain::{Effect, Explanation, GrantSummary, Step};
+pub use explain::{BlockToLift, Effect, Explanation, GrantSummary, KeptBy, Mentioning, Step};
+pub use export::{Export, ExportedLine};
 pub use file::{FileError, FileOptions, LineReceipt};
+pub use finding::{Finding, FindingKind, Reconciliation};
+pub use history::brings_rules;
+pub use holders::HoldersQuestion;
+pub use import::{Import, ImportRefusal, Imported, Subscriber, SubscriberRow};
 pub use ingest::{Batch, BatchReceipts};
-pub use line::{Line, read_line, write_line, write_request};
+pub use line::{Line, StatedRefusal, read_line, write_line, write_request};
 pub use plan::{Applied, PlanSummary, PlannedChange, Spans};
 pub use quarantine::Retried;
 pub use reader::{GrantView, LogEntry, Reader, UserWindow};
+pub use reconcile::{ReconcileQuestion, SubscriberList};
 pub use sources::{Secrets, provider_of};
 pub use staff::{Attribution, Blocked, Grounds, GroundsError, StaffChange, StaffStatement};
 pub use standing::{GrantStanding, HeldGrant, StandingBlock};
+pub use timeline::{Lane, LaneEvent, Timeline};
 pub use verify::{Fault, Progress, Verification};
 
 /// Takes deliveries and keeps the projection true. One engine writes; any number of [`Reader`]s ask.
@@ -95,9 +116,17 @@ pub enum EngineError {
     /// There is no open quarantined delivery at that position.
     #[error("no delivery is in quarantine at position {0}")]
     NotParked(Position),
+    /// A reading of changes cannot go on after that cursor.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
     /// Rules are in force already, or the log is not empty.
     #[error("the log is not empty: rules can only be put in force at its beginning")]
     NotEmpty,
+    /// Rules name a source that cannot be configured.
+    #[error(
+        "no source may be called `{0}`: what tenure itself records goes by that name; call the source something else"
+    )]
+    ReservedName(SourceName),
 }
 
 impl EngineError {
@@ -105,9 +134,12 @@ impl EngineError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::UnknownSource { .. } | Self::Verify(_) | Self::NotParked(_) | Self::NotEmpty => {
-                false
-            }
+            Self::UnknownSource { .. }
+            | Self::Verify(_)
+            | Self::NotParked(_)
+            | Self::Cursor(_)
+            | Self::NotEmpty
+            | Self::ReservedName(_) => false,
         }
     }
 }

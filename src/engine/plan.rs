@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::facts::{linked_ids, project, rules_at};
-use super::ingest::rules_entry;
+use super::ingest::{refuse_reserved, rules_entry};
 use super::reader::Reader;
 use super::sources::source_names;
 use super::verify::{Progress, fold_again};
@@ -301,7 +301,7 @@ impl<S: Store> Engine<S> {
     /// Answers as of an earlier time stay as they were given.
     ///
     /// # Errors
-    /// If the store fails; the old rules then stand.
+    /// [`EngineError::ReservedName`] if a source is called `tenure`. If the store fails. The old rules then stand.
     pub fn apply(
         &mut self,
         rules: &Rules,
@@ -333,7 +333,7 @@ impl<S: Store> Engine<S> {
 }
 
 /// Records the rules, which come after those of `before`, and folds again what they alter.
-fn put_in_force(
+pub(super) fn put_in_force(
     transaction: &mut dyn Transaction,
     before: &Rules,
     rules: &Rules,
@@ -344,6 +344,7 @@ fn put_in_force(
         Some(last) => RecordedAt(now.max(last.0.next())),
         None => RecordedAt(Instant::FIRST),
     };
+    refuse_reserved(rules)?;
     let position = transaction.append(rules_entry(rules, recorded_at)?)?;
     let sources = altered_sources(before, rules);
     let grants = if sources.is_empty() {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::facts::rules_at;
+use super::repetition::{Holder, id_conflict, key_and_holder};
 use super::sources::source;
 use super::taking::{
-    Holder, RECEIVED_AT, Read, concern, decode, entry_refusal, id_conflict, key_and_holder,
-    project_all, settle_content,
+    RECEIVED_AT, Read, concern, decode, entry_refusal, project_all, settle_content,
 };
 use super::{Engine, EngineError, Secrets, unknown_source};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
@@ -17,6 +17,9 @@ use crate::provider::{Content, Dedupe, Request, Verified, digest};
 use crate::store::{
     Entry, EntryKind, Hash, NewEntry, Packet, Settled, Snapshot, Store, StoreError, Transaction,
 };
+
+/// The name a discard goes by in the log.
+pub(super) const DISCARDED: &str = "discarded";
 
 /// What a retry made of a parked delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,29 +65,38 @@ impl<S: Store> Engine<S> {
         why: &str,
         now: Instant,
     ) -> Result<Position, EngineError> {
-        self.store.write(|transaction| {
-            let entry = open_entry(transaction, position)?;
-            let recorded_at = recorded_now(transaction, now)?;
-            let discard = transaction.append(NewEntry {
-                kind: EntryKind::Discard,
-                of: Some(position),
-                source: entry.fact.source.clone(),
-                dedupe_key: DedupeKey::of_digest(&entry.hash.0),
-                recorded_at,
-                received_at: None,
-                outcome: Outcome::Ignored,
-                event_name: Some("discarded".to_owned()),
-                refusal: None,
-                body: why.as_bytes().to_vec(),
-                headers: None,
-                query: None,
-                events: Vec::new(),
-                arrival_is_order: false,
-            })?;
-            transaction.settle(position, &Settled::Discarded(discard))?;
-            Ok(discard)
-        })
+        self.store
+            .write(|transaction| discard(transaction, position, why, now))
     }
+}
+
+pub(super) fn discard(
+    transaction: &mut dyn Transaction,
+    position: Position,
+    why: &str,
+    now: Instant,
+) -> Result<Position, EngineError> {
+    let entry = open_entry(transaction, position)?;
+    let recorded_at = recorded_now(transaction, now)?;
+    let discard = transaction.append(NewEntry {
+        kind: EntryKind::Discard,
+        of: Some(position),
+        source: entry.fact.source.clone(),
+        dedupe_key: DedupeKey::of_digest(&entry.hash.0),
+        recorded_at,
+        received_at: None,
+        outcome: Outcome::Ignored,
+        event_name: Some(DISCARDED.to_owned()),
+        refusal: None,
+        body: why.as_bytes().to_vec(),
+        headers: None,
+        query: None,
+        events: Vec::new(),
+        mentions: Vec::new(),
+        arrival_is_order: false,
+    })?;
+    transaction.settle(position, &Settled::Discarded(discard))?;
+    Ok(discard)
 }
 
 fn open_entry(snapshot: &dyn Snapshot, position: Position) -> Result<Entry, EngineError> {
@@ -99,7 +111,7 @@ fn recorded_now(snapshot: &dyn Snapshot, now: Instant) -> Result<RecordedAt, Sto
     Ok(RecordedAt(last.map_or(now, |last| now.max(last.0.next()))))
 }
 
-fn retry(
+pub(super) fn retry(
     transaction: &mut dyn Transaction,
     secrets: &Secrets,
     position: Position,
@@ -260,6 +272,7 @@ fn record_retry(
         headers: None,
         query: None,
         events,
+        mentions: Vec::new(),
         arrival_is_order: read.arrival_is_order,
     })?;
     transaction.settle(entry.position, &Settled::Retried(position))?;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::EngineError;
 use super::facts::{GrantFacts, linked_ids, person, project, project_facts, rules_at};
 use super::staff::{Attribution, attribution};
-use super::{EngineError, explain};
 use crate::domain::decision::{Decision, Question, decide};
 use crate::domain::event::RecordedEvent;
 use crate::domain::grant::State;
@@ -169,51 +169,6 @@ impl<R: StoreReader> Reader<R> {
         })
     }
 
-    /// The decision and what led to it. With `since`, also what made the answer differ from the one at that instant.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn explain(
-        &mut self,
-        question: &Question,
-        since: Option<crate::domain::time::Instant>,
-    ) -> Result<explain::Explanation, EngineError> {
-        self.read(|snapshot| {
-            let rules = rules_at(&snapshot.rules()?, question.as_of);
-            let person = person(
-                snapshot,
-                &question.user,
-                &rules,
-                known_at(snapshot, question)?,
-            )?;
-            let decision = decide(question, &person, &rules);
-            let earlier = since.map(|at| {
-                let question = Question {
-                    at,
-                    ..question.clone()
-                };
-                decide(&question, &person, &rules)
-            });
-            let mut facts = facts_known_to_name(snapshot, &question.user, &rules, question.as_of)?;
-            let parents: BTreeSet<GrantId> = facts.iter().flat_map(GrantFacts::parents).collect();
-            // A child gives nothing without its parent, so what happened to the parent belongs to the story.
-            for parent in parents {
-                if facts.iter().all(|known| known.grant != parent) {
-                    facts.push(GrantFacts::load(snapshot, &parent, &rules, question.as_of)?);
-                }
-            }
-            let mut explanation = explain::explain(decision, earlier, person.ids, &facts);
-            for step in &mut explanation.steps {
-                if step.stated_by.is_staff() {
-                    let entry = snapshot.entry(step.position)?;
-                    let said = entry.map(|entry| attribution(snapshot, &entry));
-                    step.attribution = said.transpose()?.flatten();
-                }
-            }
-            Ok(explanation)
-        })
-    }
-
     /// Up to `limit` entries that fit the filter, newest first, each with its events.
     ///
     /// # Errors
@@ -342,17 +297,17 @@ fn answer(
         snapshot,
         &question.user,
         rules,
-        known_at(snapshot, question)?,
+        known_at(snapshot, question.as_of)?,
     )?;
     Ok(decide(question, &person, rules))
 }
 
 /// What was known after the last entry was recorded is what is known now, and is read from the projection.
-fn known_at(
+pub(super) fn known_at(
     snapshot: &dyn Snapshot,
-    question: &Question,
+    as_of: Option<RecordedAt>,
 ) -> Result<Option<RecordedAt>, EngineError> {
-    let Some(as_of) = question.as_of else {
+    let Some(as_of) = as_of else {
         return Ok(None);
     };
     let head = snapshot.head()?;
@@ -391,7 +346,7 @@ fn windows_of(
 
 /// The grants that, by what was known, an event names one of the person's ids of. Also grants that never gave anything, but
 /// none that only names the person later: what was known then would not tell of it.
-fn facts_known_to_name(
+pub(super) fn facts_known_to_name(
     snapshot: &dyn Snapshot,
     user: &UserId,
     rules: &Rules,

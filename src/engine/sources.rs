@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::EngineError;
-use crate::domain::id::SourceName;
+use crate::domain::id::{Mention, SourceName};
+use crate::domain::mention::mentions;
 use crate::domain::rules::{Rules, SourceRules};
 use crate::provider::{PROVIDERS, Provider, Secret, SourceContext, provider};
 
@@ -60,6 +61,18 @@ pub(crate) fn source<'a>(rules: &'a Rules, name: &'a SourceName) -> Option<Sourc
         products: rules,
     };
     Some(Source { provider, context })
+}
+
+/// What a delivery of the source that is parked may speak of: its users go by the source's prefix.
+pub(crate) fn mentioned(
+    rules: &Rules,
+    name: &SourceName,
+    text: &[u8],
+    query: Option<&str>,
+) -> Vec<Mention> {
+    let prefix = rules.sources.get(name).map(|it| it.user_prefix.as_str());
+    let all = [text, query.unwrap_or_default().as_bytes()].join(&b'\n');
+    mentions(&all, prefix.unwrap_or_default())
 }
 
 /// The provider of a source by these rules. Without configured sources, every provider is a source of its own name; `staff`

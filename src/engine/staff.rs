@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::EngineError;
 use super::delivery::Delivery;
+use super::import::is_import;
 use crate::domain::event::Origin;
 use crate::domain::id::{
     BlockName, DedupeKey, GrantId, GrantKey, ProductName, SourceName, StatementId, UserId,
@@ -21,6 +22,8 @@ use crate::store::{Entry, EntryKind, Snapshot};
 pub struct Grounds {
     actor: String,
     why: String,
+    file: Option<String>,
+    row: Option<u64>,
 }
 
 /// Why texts are no grounds for a statement.
@@ -75,7 +78,25 @@ impl Grounds {
         Ok(Self {
             actor: actor.to_owned(),
             why: why.to_owned(),
+            file: None,
+            row: None,
         })
+    }
+
+    /// The same, with where it is read from: a file and, if it is one of its rows, which. What a text of an id may not hold
+    /// is left out of the name, and all after [`Grounds::LONGEST_ACTOR`] bytes.
+    #[must_use]
+    pub fn read_from(mut self, file: &str, row: Option<u64>) -> Self {
+        let mut name = String::new();
+        for letter in file.chars().filter(|letter| !letter.is_control()) {
+            if name.len() + letter.len_utf8() > Self::LONGEST_ACTOR {
+                break;
+            }
+            name.push(letter);
+        }
+        self.file = Some(name);
+        self.row = row;
+        self
     }
 }
 
@@ -142,6 +163,40 @@ pub enum StaffChange {
         /// Who holds it, where that is known: so that the log finds the statement by the user.
         user: Option<UserId>,
     },
+    /// A grant has come to its end. Unlike a revocation it bars nothing: what its source states later may revive it.
+    Ended {
+        /// Which grant.
+        grant: GrantId,
+        /// Who holds it, where that is known.
+        user: Option<UserId>,
+    },
+    /// A grant has another end.
+    Modified {
+        /// Which grant.
+        grant: GrantId,
+        /// Who holds it, where that is known.
+        user: Option<UserId>,
+        /// The end.
+        until: End,
+    },
+    /// A grant gives another product.
+    Switched {
+        /// Which grant.
+        grant: GrantId,
+        /// Who holds it, where that is known.
+        user: Option<UserId>,
+        /// What it gives.
+        product: ProductName,
+    },
+    /// A grant has another holder.
+    Transferred {
+        /// Which grant.
+        grant: GrantId,
+        /// Who held it, where that is known.
+        from: Option<UserId>,
+        /// Who holds it.
+        user: UserId,
+    },
     /// A cancellation, an end or a bar of staff is taken back.
     Reinstated {
         /// Which grant.
@@ -202,11 +257,19 @@ pub enum Blocked {
 impl StaffStatement {
     /// The statement on its way into the log.
     pub fn delivery(&self) -> Delivery {
-        let request = Request {
-            body: self.body(),
-            ..Request::default()
+        let body = self.body(SourceName::STAFF, self.change.parts());
+        trusted(SourceName::staff(), body)
+    }
+
+    /// The statement on its way into the log as one of a source about a grant of its own. `sender` is how it calls itself in
+    /// the body.
+    pub(super) fn delivery_of(&self, source: &SourceName, sender: &str) -> Delivery {
+        let (subject, data) = self.change.parts();
+        let data = Data {
+            grant_source: None,
+            ..data
         };
-        Delivery::trusted(SourceName::staff(), request)
+        trusted(source.clone(), self.body(sender, (subject, data)))
     }
 
     /// The dedupe key the log knows it by: what a withdrawal has to name.
@@ -215,18 +278,20 @@ impl StaffStatement {
     }
 
     /// The same statement gives the same bytes, always: else a repetition would be a conflict.
-    fn body(&self) -> Vec<u8> {
-        let (kind, subject, data) = self.change.parts();
+    fn body(&self, source: &str, parts: (Option<&UserId>, Data<'_>)) -> Vec<u8> {
+        let (subject, data) = parts;
         let envelope = Envelope {
             specversion: "1.0",
             id: &self.id,
-            source: SourceName::STAFF,
-            kind,
+            source,
+            kind: self.change.kind(),
             time: self.at,
             subject,
             data: Data {
                 actor: &self.grounds.actor,
                 why: &self.grounds.why,
+                file: self.grounds.file.as_deref(),
+                row: self.grounds.row,
                 ..data
             },
         };
@@ -235,9 +300,35 @@ impl StaffStatement {
     }
 }
 
+/// A body that Tenure made itself needs no signature.
+pub(super) fn trusted(source: SourceName, body: Vec<u8>) -> Delivery {
+    let request = Request {
+        body,
+        ..Request::default()
+    };
+    Delivery::trusted(source, request)
+}
+
 impl StaffChange {
-    /// The type, the subject and the fields of the body.
-    fn parts(&self) -> (&'static str, Option<&UserId>, Data<'_>) {
+    /// The type.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Granted { .. } => "tenure.granted",
+            Self::Revoked { .. } => "tenure.revoked",
+            Self::Ended { .. } => "tenure.ended",
+            Self::Modified { .. } => "tenure.modified",
+            Self::Switched { .. } => "tenure.switched",
+            Self::Transferred { .. } => "tenure.transferred",
+            Self::Reinstated { .. } => "tenure.reinstated",
+            Self::Suspended { .. } => "tenure.suspended",
+            Self::Resumed { .. } => "tenure.resumed",
+            Self::Withdrawn { .. } => "tenure.withdrawn",
+            Self::Linked { .. } => "tenure.linked",
+        }
+    }
+
+    /// The subject and the fields of the body.
+    fn parts(&self) -> (Option<&UserId>, Data<'_>) {
         match self {
             Self::Granted {
                 grant,
@@ -254,25 +345,39 @@ impl StaffChange {
                     origin: Some(*origin),
                     ..Data::of_grant(grant)
                 };
-                ("tenure.granted", Some(user), data)
+                (Some(user), data)
             }
-            Self::Revoked { grant, user } => {
-                ("tenure.revoked", user.as_ref(), Data::of_grant(grant))
+            Self::Revoked { grant, user } | Self::Ended { grant, user } => {
+                (user.as_ref(), Data::of_grant(grant))
             }
-            Self::Reinstated { grant, user, until } => {
+            Self::Modified { grant, user, until } => {
+                let data = Data::of_grant(grant);
+                (user.as_ref(), data.until(Some(*until)))
+            }
+            Self::Switched {
+                grant,
+                user,
+                product,
+            } => {
                 let data = Data {
-                    until: until.map(End::At),
+                    product: Some(product),
                     ..Data::of_grant(grant)
                 };
-                ("tenure.reinstated", user.as_ref(), data)
+                (user.as_ref(), data)
             }
-            Self::Suspended { on, user, by } => {
-                let (subject, data) = Data::of_block(on, user.as_ref(), by.as_ref());
-                ("tenure.suspended", subject, data)
+            Self::Transferred { grant, from, user } => {
+                let data = Data {
+                    user: Some(user),
+                    ..Data::of_grant(grant)
+                };
+                (from.as_ref(), data)
             }
-            Self::Resumed { on, user, by } => {
-                let (subject, data) = Data::of_block(on, user.as_ref(), by.as_ref());
-                ("tenure.resumed", subject, data)
+            Self::Reinstated { grant, user, until } => {
+                let data = Data::of_grant(grant);
+                (user.as_ref(), data.until(until.map(End::At)))
+            }
+            Self::Suspended { on, user, by } | Self::Resumed { on, user, by } => {
+                Data::of_block(on, user.as_ref(), by.as_ref())
             }
             Self::Withdrawn { source, key } => {
                 let data = Data {
@@ -280,14 +385,14 @@ impl StaffChange {
                     id_source: Some(source),
                     ..Data::default()
                 };
-                ("tenure.withdrawn", None, data)
+                (None, data)
             }
             Self::Linked { user, alias } => {
                 let data = Data {
                     alias: Some(alias),
                     ..Data::default()
                 };
-                ("tenure.linked", Some(user), data)
+                (Some(user), data)
             }
         }
     }
@@ -297,7 +402,7 @@ impl StaffChange {
 struct Envelope<'a> {
     specversion: &'static str,
     id: &'a StatementId,
-    source: &'static str,
+    source: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
     time: EffectiveAt,
@@ -329,8 +434,14 @@ struct Data<'a> {
     id_source: Option<&'a SourceName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alias: Option<&'a UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a UserId>,
     actor: &'a str,
     why: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    row: Option<u64>,
 }
 
 impl<'a> Data<'a> {
@@ -340,6 +451,10 @@ impl<'a> Data<'a> {
             grant_source: Some(&grant.source),
             ..Self::default()
         }
+    }
+
+    fn until(self, until: Option<End>) -> Self {
+        Self { until, ..self }
     }
 
     fn of_block(
@@ -363,22 +478,28 @@ impl<'a> Data<'a> {
 
 /// Who made an entry of the log by hand and why, as far as it says so.
 ///
-/// As JSON: `actor`, `why`; null where it does not say.
+/// As JSON: `actor`, `why`; null where it does not say. `file` and `row`, where it was read from a row of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attribution {
     /// Who.
     pub actor: Option<String>,
     /// Why.
     pub why: Option<String>,
+    /// The name of the file it was read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The row of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
 }
 
 /// Reads out of an entry who made it by hand and why. `None` for what systems state, and for staff's own deliveries that do
-/// not say either, as those of a file need not.
+/// not say either, as those of a file need not. A row of a list of subscribers is stated by hand too.
 pub(super) fn attribution(
     snapshot: &dyn Snapshot,
     entry: &Entry,
 ) -> Result<Option<Attribution>, EngineError> {
-    let is_staff = entry.fact.source.is_staff();
+    let is_staff = entry.fact.source.is_staff() || is_import(&entry.fact.dedupe_key);
     match (entry.fact.kind, entry.fact.of) {
         (EntryKind::Delivery, _) if is_staff => Ok(attribution_of(&entry.fact.body)),
         // The body of a retry is the delivery's.
@@ -391,6 +512,8 @@ pub(super) fn attribution(
             Ok((!why.is_empty()).then_some(Attribution {
                 actor: None,
                 why: Some(why),
+                file: None,
+                row: None,
             }))
         }
         (EntryKind::Delivery | EntryKind::Retry | EntryKind::Rules, _) => Ok(None),
@@ -401,5 +524,10 @@ fn attribution_of(body: &[u8]) -> Option<Attribution> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let text = |field| Some(body.pointer(field)?.as_str()?.to_owned());
     let (actor, why) = (text("/data/actor"), text("/data/why"));
-    (actor.is_some() || why.is_some()).then_some(Attribution { actor, why })
+    (actor.is_some() || why.is_some()).then_some(Attribution {
+        actor,
+        why,
+        file: text("/data/file"),
+        row: body.pointer("/data/row").and_then(|row| row.as_u64()),
+    })
 }

@@ -218,7 +218,7 @@ fn live_at(segments: &[Segment], at: Instant) -> Option<&LivePhase> {
     }
 }
 
-fn standing(
+pub(super) fn standing(
     snapshot: &dyn Snapshot,
     grant: &GrantId,
     rules: &Rules,

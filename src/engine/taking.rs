@@ -7,20 +7,21 @@ use serde_json::json;
 
 use super::delivery::{Content as Arrived, Delivery, Receipt};
 use super::facts::{project, rules_at};
-use super::sources::{Source, source};
+use super::line::StatedRefusal;
+use super::repetition::{Holder, held_packet, id_conflict, key_and_holder, latest_packet};
+use super::sources::{Source, mentioned, source};
 use super::{EngineError, Secrets, unknown_source};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
 use crate::domain::event::{Change, Event, Statement, Term};
-use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName};
+use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
-use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Stated, Verified, digest};
-use crate::store::{
-    EntryKind, EntryRefusal, Hash, NewEntry, Packet, Snapshot, StoreError, Transaction,
-};
+use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Stated, Verified};
+use crate::store::{EntryKind, EntryRefusal, NewEntry, Snapshot, StoreError, Transaction};
 
-/// The field of an envelope by which a history claims its times.
+/// The fields of an envelope by which a history claims its times.
 pub(crate) const RECEIVED_AT: &str = "received_at";
+const RECORDED_AT: &str = "recorded_at";
 
 /// Takes deliveries in order, then folds each grant they concern once.
 pub(crate) fn take(
@@ -88,16 +89,21 @@ pub(crate) struct Read {
 impl Taking<'_> {
     fn take(&mut self, delivery: Delivery) -> Result<Receipt, EngineError> {
         let name = delivery.source.clone();
-        let late_claim = delivery.claims_recorded_time
-            && delivery
-                .received_at
-                .is_some_and(|claimed| claimed > self.now);
+        let late_claim = delivery.claim().is_some_and(|claimed| claimed > self.now);
+        let claim_field = delivery.recorded_at.map_or(RECEIVED_AT, |_| RECORDED_AT);
         let recorded_at = self.recorded_at(&delivery);
         let received_at = delivery.received_at;
         let mut read = self.read(delivery.content, &name)?;
+        if let Some(stated) = delivery.parked {
+            let read = self.as_parked(&name, read, &stated)?;
+            if let Some(receipt) = self.parked_before(&name, &stated.key, &read)? {
+                return Ok(receipt);
+            }
+            return self.append(&name, stated.key, read, recorded_at, received_at);
+        }
         if late_claim {
             let detail = "later than the clock: a history cannot be received in the future";
-            let refusal = Refusal::new(Reason::BadTime, RECEIVED_AT, detail);
+            let refusal = Refusal::new(Reason::BadTime, claim_field, detail);
             read.decoded.content = Content::Quarantined(refusal);
         }
         let packet = latest_packet(self.transaction, &name, &read)?;
@@ -113,12 +119,32 @@ impl Taking<'_> {
         self.append(&name, key, read, recorded_at, received_at)
     }
 
+    /// The delivery as it was parked, whatever these rules and secrets would make of it: that is for a retry to say.
+    fn as_parked(
+        &self,
+        name: &SourceName,
+        mut read: Read,
+        stated: &StatedRefusal,
+    ) -> Result<Read, EngineError> {
+        let refusal = stated.refusal.clone();
+        let raw = unreadable(read.request.clone(), refusal.clone(), read.arrival_is_order);
+        let packet = latest_packet(self.transaction, name, &read)?;
+        let (key, _) = key_and_holder(self.transaction, name, &read, packet.as_ref())?;
+        let (raw_key, _) = key_and_holder(self.transaction, name, &raw, None)?;
+        if key != stated.key && raw_key == stated.key {
+            // It could not be opened then, so nothing that was inside was known.
+            return Ok(raw);
+        }
+        read.decoded.content = Content::Quarantined(refusal);
+        Ok(read)
+    }
+
     /// At least a microsecond after the last entry; a history may claim its own times.
     fn recorded_at(&self, delivery: &Delivery) -> RecordedAt {
         // Rules put in force on the empty log stand before all time; a history that states no times begins in 1970.
         let began = self.last_recorded.filter(|last| last.0 > Instant::FIRST);
         let next = began.map_or(Instant::FIRST.next(), |last| last.0.next());
-        let wanted = match (delivery.claims_recorded_time, delivery.received_at) {
+        let wanted = match (delivery.claims_recorded_time, delivery.claim()) {
             (false, _) => self.now,
             (true, Some(claimed)) if claimed <= self.now => claimed,
             (true, Some(_) | None) if began.is_none() => Instant::EPOCH,
@@ -203,6 +229,12 @@ impl Taking<'_> {
         let effective_at = EffectiveAt(received_at.unwrap_or(recorded_at.0));
         let (outcome, events, refusal) = settle_content(read.decoded.content, effective_at);
         let packet = held_packet(&read.decoded.dedupe, outcome, &key, &read.text);
+        let mentions = match outcome {
+            Outcome::Quarantined => {
+                mentioned(self.rules, name, &read.text, read.request.query.as_deref())
+            }
+            Outcome::Applied | Outcome::Duplicate | Outcome::Ignored => Vec::new(),
+        };
         concern(self.transaction, &events, &mut self.concerned)?;
         let receipt = Receipt {
             outcome,
@@ -225,6 +257,7 @@ impl Taking<'_> {
             headers: headers_json(&read.request.headers),
             query: read.request.query,
             events,
+            mentions,
             arrival_is_order: read.arrival_is_order,
         })?;
         if let Some((grant, packet)) = packet {
@@ -277,89 +310,6 @@ fn unreadable(request: Request, refusal: Refusal, arrival_is_order: bool) -> Rea
     }
 }
 
-/// The latest packet of the grant a packet belongs to.
-pub(crate) fn latest_packet(
-    snapshot: &dyn Snapshot,
-    source: &SourceName,
-    read: &Read,
-) -> Result<Option<Packet>, StoreError> {
-    match &read.decoded.dedupe {
-        Dedupe::Packet { grant, .. } => snapshot.latest_packet(source, grant),
-        Dedupe::Key(_) | Dedupe::Text => Ok(None),
-    }
-}
-
-/// What holds the key of a delivery.
-pub(crate) enum Holder {
-    /// Nothing that was applied or ignored.
-    Nobody,
-    /// The same delivery, at this position.
-    Same(Position),
-    /// A delivery with another body.
-    Another,
-}
-
-/// The key of a delivery, told apart from the `latest` packet of its grant, and what holds it already.
-pub(crate) fn key_and_holder(
-    snapshot: &dyn Snapshot,
-    source: &SourceName,
-    read: &Read,
-    latest: Option<&Packet>,
-) -> Result<(DedupeKey, Holder), StoreError> {
-    let dedupe = &read.decoded.dedupe;
-    let key = match (dedupe, latest) {
-        (Dedupe::Packet { once: false, .. }, Some(latest))
-            if latest.text_digest == Hash(digest(&[&read.text])) =>
-        {
-            latest.key.clone()
-        }
-        (dedupe, latest) => dedupe.key(&read.text, latest.map(|it| &it.key)),
-    };
-    let Some(position) = snapshot.key_holder(source, &key)? else {
-        return Ok((key, Holder::Nobody));
-    };
-    let Some(entry) = snapshot.entry(position)? else {
-        return Ok((key, Holder::Another));
-    };
-    let first = entry.fact.of.unwrap_or(position);
-    let is_same = match dedupe {
-        // The key is made of the text: the same key is the same text.
-        Dedupe::Text | Dedupe::Packet { .. } => true,
-        Dedupe::Key(_) => {
-            let body = match entry.fact.of {
-                None => Some(entry.fact.body),
-                Some(of) => snapshot.entry(of)?.map(|first| first.fact.body),
-            };
-            body.as_ref() == Some(&read.request.body)
-        }
-    };
-    let holder = if is_same {
-        Holder::Same(first)
-    } else {
-        Holder::Another
-    };
-    Ok((key, holder))
-}
-
-/// The packet to remember: only what holds its key counts as the latest.
-fn held_packet(
-    dedupe: &Dedupe,
-    outcome: Outcome,
-    key: &DedupeKey,
-    text: &[u8],
-) -> Option<(GrantKey, Packet)> {
-    match dedupe {
-        Dedupe::Packet { grant, .. } if outcome.holds_its_key() => {
-            let packet = Packet {
-                key: key.clone(),
-                text_digest: Hash(digest(&[text])),
-            };
-            Some((grant.clone(), packet))
-        }
-        Dedupe::Packet { .. } | Dedupe::Key(_) | Dedupe::Text => None,
-    }
-}
-
 /// Outcome, events and refusal of decoded content; events without a time of their own take effect at `effective_at`.
 pub(crate) fn settle_content(
     content: Content,
@@ -388,11 +338,6 @@ fn event(stated: Stated, received_at: EffectiveAt) -> Event {
         effective_at,
         statement,
     }
-}
-
-pub(crate) fn id_conflict() -> Refusal {
-    let detail = "a delivery of this id and another body came before and stands";
-    Refusal::new(Reason::IdConflict, "id", detail)
 }
 
 /// Adds every grant whose fold the events alter.
