@@ -1,4 +1,4 @@
-//! Times as people write them: RFC 3339, a date, `now`, or relative to now.
+//! Times as people write them: RFC 3339, a date, `now`, or relative to now; and as they read them.
 
 use tenure::{Instant, TimeError};
 
@@ -56,11 +56,55 @@ fn split_unit(text: &str) -> Option<(u8, &str)> {
     Some((unit, number))
 }
 
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// The instant as it is read out: `3 March 2026, 09:00 UTC`. Nobody reads out seconds: they are cut off.
+pub(crate) fn in_words(instant: Instant) -> String {
+    let text = instant.to_string();
+    read_out(&text).unwrap_or(text)
+}
+
+fn read_out(text: &str) -> Option<String> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (year, rest) = date.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    let day = day.trim_start_matches('0');
+    let mut parts = time.split(':');
+    let (hour, minute) = (parts.next()?, parts.next()?);
+    Some(format!("{day} {month} {year}, {hour}:{minute} UTC"))
+}
+
 #[cfg(test)]
 mod tests {
     use tenure::{Instant, TimeError};
 
-    use super::moment;
+    use super::{in_words, moment};
+
+    #[test]
+    fn an_instant_is_read_out() -> Result<(), TimeError> {
+        for (text, read) in [
+            ("2026-03-03T09:00:00Z", "3 March 2026, 09:00 UTC"),
+            ("2026-12-31T23:59:05Z", "31 December 2026, 23:59 UTC"),
+            ("2026-01-20T00:00:00.5Z", "20 January 2026, 00:00 UTC"),
+        ] {
+            assert_eq!(in_words(text.parse()?), read);
+        }
+        Ok(())
+    }
 
     fn shown(text: &str) -> Result<String, TimeError> {
         let now = Instant::from_micros(1_768_435_200_000_000)?;

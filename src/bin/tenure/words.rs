@@ -46,12 +46,18 @@ pub(crate) fn answer(decision: &Decision) -> String {
 
 /// Who made something by hand, and why: `by anna: chargeback`.
 pub(crate) fn attribution(of: &Attribution) -> String {
-    match (&of.actor, &of.why) {
+    let mut text = match (&of.actor, &of.why) {
         (Some(actor), Some(why)) => format!("by {actor}: {why}"),
         (Some(actor), None) => format!("by {actor}"),
         (None, Some(why)) => format!("why: {why}"),
         (None, None) => String::new(),
+    };
+    match (&of.file, of.row) {
+        (Some(file), Some(row)) => text.push_str(&format!(" (row {row} of {file})")),
+        (Some(file), None) => text.push_str(&format!(" (after {file})")),
+        (None, _) => {}
     }
+    text
 }
 
 /// What was stated, and by whom if not by the grant's own source: `revoked by staff (anna): chargeback`.
