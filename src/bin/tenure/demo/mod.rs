@@ -5,18 +5,14 @@ use std::path::{Path, PathBuf};
 
 use tenure::{
     Engine, EntryFilter, FileOptions, Instant, Question, Reader, RecordedAt, Secret, Secrets,
-    SqliteReader, SqliteStore, SqliteStoreOptions, UserId, read_line,
+    SqliteReader, SqliteStore, SqliteStoreOptions, read_line,
 };
 
 use crate::config::Config;
 use crate::failure::{Ending, Failure};
 use crate::output::{Ink, Table, safe};
 use crate::run::{Run, id};
-use crate::{ask, explain, quarantine, record};
-
-mod timeline;
-
-use timeline::{Lane, Timeline};
+use crate::{ask, explain, quarantine, record, timeline};
 
 /// What four systems sent, and staff said, between January and April 2026: encrypted packets of one, plain facts of the
 /// others.
@@ -26,13 +22,6 @@ const RULES: &str = include_str!("tenure.toml");
 const KEY: &str = include_str!("key.txt");
 /// When the demo takes place, so that it reads the same on every day.
 const NOW: &str = "2026-04-10T00:00:00Z";
-const MONTHS: [(&str, &str); 5] = [
-    ("2026-01-01T00:00:00Z", "Jan"),
-    ("2026-02-01T00:00:00Z", "Feb"),
-    ("2026-03-01T00:00:00Z", "Mar"),
-    ("2026-04-01T00:00:00Z", "Apr"),
-    ("2026-05-01T00:00:00Z", ""),
-];
 
 /// A database that is removed when the demo ends.
 struct Temporary(PathBuf);
@@ -105,8 +94,9 @@ impl Demo<'_> {
         self.check(&mut reader, "emil", "podcasts/1", "2026-03-10", None)?;
         self.heading("Dana went from free to plus and cancelled; a gift of the staff goes on")?;
         self.explain(&mut reader, "dana", "podcasts/1", "2026-03-10")?;
-        self.heading("Access over time")?;
-        self.timeline(&mut reader)?;
+        self.heading("The same over time, and Ben's payments")?;
+        self.timeline(&mut reader, "dana")?;
+        self.timeline(&mut reader, "ben")?;
         self.heading("One packet was damaged on its way. It is kept whole, and can be retried")?;
         self.prompt("quarantine list")?;
         quarantine::list(self.run, &mut reader, false)?;
@@ -236,45 +226,17 @@ impl Demo<'_> {
             return self.run.out.json(&explanation);
         }
         self.prompt(&format!("explain {user} {resource} --at {at}"))?;
-        explain::show(self.run, &explanation)?;
+        explain::show(self.run, &explanation, instant(NOW)?)?;
         self.gap()
     }
 
-    /// One lane a grant: when it gave access, and when something happened to it.
-    fn timeline(&mut self, reader: &mut Reader<SqliteReader>) -> Result<(), Failure> {
+    fn timeline(&mut self, reader: &mut Reader<SqliteReader>, user: &str) -> Result<(), Failure> {
+        let timeline = reader.timeline(&id("user id", user)?, None)?;
         if self.run.json {
-            return Ok(());
+            return self.run.out.json(&timeline);
         }
-        let mut lanes = Vec::new();
-        for user in ["anna", "ben", "carl", "cora", "dana", "emil"] {
-            let user: UserId = id("user id", user)?;
-            let explanation =
-                reader.explain(&question(user.as_str(), "archive", "2026-04-10")?, None)?;
-            let views = reader.grants(&user, None)?.into_iter();
-            for view in views.filter(|view| !view.windows.is_empty()) {
-                let events = explanation
-                    .steps
-                    .iter()
-                    .filter(|step| step.grant == view.grant.key);
-                lanes.push(Lane {
-                    label: format!("{user:<5} {}", shortened(view.grant.key.as_str())),
-                    windows: view
-                        .windows
-                        .iter()
-                        .map(|window| (window.start, window.end))
-                        .collect(),
-                    events: events.map(|step| step.effective_at.0).collect(),
-                });
-            }
-        }
-        let ticks = MONTHS.iter().map(|(at, name)| Ok((instant(at)?, *name)));
-        let timeline = Timeline {
-            lanes,
-            ticks: ticks.collect::<Result<_, Failure>>()?,
-        };
-        for line in timeline.draw(timeline::Glyphs::of_locale()) {
-            self.run.out.line(format_args!("{}", safe(&line)))?;
-        }
+        self.prompt(&format!("timeline {user}"))?;
+        timeline::show(self.run, &timeline, instant(NOW)?)?;
         self.gap()
     }
 
@@ -312,15 +274,6 @@ impl Demo<'_> {
                 .line(format_args!("  {:<width$}  {what}", safe(&command)))?;
         }
         Ok(())
-    }
-}
-
-/// Enough of a long key to know it by.
-fn shortened(key: &str) -> String {
-    const LETTERS: usize = 13;
-    match key.char_indices().nth(LETTERS) {
-        Some((end, _)) => format!("{}..", key.get(..end).unwrap_or(key)),
-        None => key.to_owned(),
     }
 }
 
