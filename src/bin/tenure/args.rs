@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tenure::PROVIDERS;
 
+use crate::explain::ExplainArgs;
+use crate::scenario::TestArgs;
 use crate::staff::args as staff;
+use crate::timeline::TimelineArgs;
 use crate::trigger::TriggerArgs;
+use crate::{changes, holders, import, reconcile};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `check`: allow
-  1   `check`: deny; `verify`: a fault was found; `trigger`: nobody took the event
+  1   `check`: deny; `verify`: a fault was found; `trigger`: nobody took the event;
+      `test`: a scenario failed; `reconcile`: something differs
   2   the command line, a question or the rules file is wrong
-  3   done, but some deliveries are in quarantine
+  3   done, but some deliveries are in quarantine, or some rows not imported
   4   no such file or database
   5   the database cannot be used; the message says what is safe
   70  a bug in tenure
@@ -103,6 +108,14 @@ Examples:
     #[command(after_help = ingest_help())]
     Ingest(IngestArgs),
 
+    /// Take over the current subscribers of a system from a CSV list
+    #[command(after_help = import::IMPORT)]
+    Import(import::ImportArgs),
+
+    /// Compare who has access with a system's list of its subscribers
+    #[command(after_help = reconcile::RECONCILE)]
+    Reconcile(reconcile::ReconcileArgs),
+
     /// Does a user have access to a resource? Exit code 0 is allow, 1 is deny
     #[command(after_help = "\
 A batch is JSON Lines, `at` and `as_of` may be left out:
@@ -119,12 +132,8 @@ Examples:
   echo '{\"user\":\"u1\",\"resource\":\"news\"}' | tenure check --batch -")]
     Check(CheckArgs),
 
-    /// Why is that the answer? The decision and the events behind it, in words
-    #[command(after_help = "\
-Examples:
-  tenure explain u1 news
-  tenure explain u1 news --at 2026-03-10
-  tenure explain u1 news --since -7d        what changed the answer since a week ago")]
+    /// Why is that the answer? In sentences to read out, then the events behind it
+    #[command(after_help = crate::explain::EXAMPLES)]
     Explain(ExplainArgs),
 
     /// When does a user have access to what
@@ -136,6 +145,21 @@ Examples:
   tenure windows u1
   tenure windows u1 --as-of 2026-01-20 --json")]
     Windows(WindowsArgs),
+
+    /// What a user's grants gave over time, and what happened to them: a picture
+    Timeline(TimelineArgs),
+
+    /// Who gains and loses access, and when: each begin and end within a span
+    #[command(after_help = changes::CHANGES)]
+    Changes(changes::ChangesArgs),
+
+    /// Who has access to a resource
+    #[command(after_help = holders::WHO)]
+    Who(holders::WhoArgs),
+
+    /// What does a user have access to
+    #[command(after_help = holders::WHAT)]
+    What(holders::WhatArgs),
 
     /// The deliveries and the events they yielded, newest first
     #[command(after_help = "\
@@ -254,8 +278,9 @@ Examples:
 
     /// Write the deliveries as JSON Lines
     #[command(after_help = "\
-`tenure ingest any --backfill` of it, with the same rules and secrets, gives the same windows. A file that is \
-there already is not written over.
+`tenure ingest any --backfill` of it into a new database, with the same secrets, gives the same windows and the same \
+answers as of any time. Rules stand in it if they changed in the course of the log; else it takes the rules of the \
+place it is read at, so bring the rules file along. A file that is there already is not written over.
 
 Examples:
   tenure export deliveries.jsonl
@@ -276,6 +301,9 @@ Example:
 
     /// Try an endpoint out: make an event as its system would, and print or send it
     Trigger(TriggerArgs),
+
+    /// Do answers come out as scenario files say? Needs no database
+    Test(TestArgs),
 
     /// Write what a shell needs to complete this command
     #[command(after_help = "\
@@ -323,19 +351,6 @@ pub(crate) struct CheckArgs {
     /// Answer the questions of a file, one a line; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "resource", "at", "as_of"])]
     pub(crate) batch: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// The user
-    pub(crate) user: String,
-    /// The resource
-    pub(crate) resource: String,
-    #[command(flatten)]
-    pub(crate) times: Times,
-    /// Also say what changed the answer since this instant
-    #[arg(long, value_name = "T0", allow_hyphen_values = true)]
-    pub(crate) since: Option<String>,
 }
 
 #[derive(Debug, Args)]

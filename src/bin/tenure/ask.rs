@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tenure::{
-    Decision, GrantSummary, GrantView, Instant, Question, RecordedAt, UserId, Window, decision_json,
+    Decision, GrantSummary, GrantView, Instant, Question, RecordedAt, UserId, Verdict, Window,
+    decision_json,
 };
 
 use crate::args::{CheckArgs, PastArgs, Times, WindowsArgs};
@@ -56,15 +57,18 @@ pub(crate) fn check(run: &mut Run, args: &CheckArgs) -> Result<Ending, Failure> 
     })
 }
 
-/// A decision for a person.
-pub(crate) fn show(run: &mut Run, decision: &Decision) -> Result<(), Failure> {
-    let verdict = decision.verdict;
-    let ink = if verdict.is_allowed() {
+pub(crate) fn ink(verdict: Verdict) -> Ink {
+    if verdict.is_allowed() {
         Ink::Good
     } else {
         Ink::Bad
-    };
-    let name = run.out.ink(ink, verdict.name());
+    }
+}
+
+/// A decision for a person.
+pub(crate) fn show(run: &mut Run, decision: &Decision) -> Result<(), Failure> {
+    let verdict = decision.verdict;
+    let name = run.out.ink(ink(verdict), verdict.name());
     run.out
         .line(format_args!("{name}: {}", safe(&words::answer(decision))))?;
     let mut row =

@@ -63,6 +63,11 @@ impl Config {
         })?;
         reading.document(document.get_ref())
     }
+
+    /// Reads the tables of a rules file out of a larger one, whose `text` they stand in.
+    pub(crate) fn of_table(table: &DeTable<'_>, text: &str, path: &Path) -> Result<Self, Failure> {
+        Reading { text, path }.document(table)
+    }
 }
 
 /// One reading of one file.

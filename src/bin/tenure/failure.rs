@@ -31,10 +31,14 @@ pub(crate) enum Ending {
     Deny,
     /// The log or its projection is not what it should be.
     Fault,
+    /// A scenario did not come out as it says.
+    Unexpected,
     /// Some lines of a batch were no questions.
     BadQuestions,
-    /// Done, but some deliveries are in quarantine.
+    /// Done, but some deliveries are in quarantine, or some rows were not imported.
     Quarantined,
+    /// A list of subscribers says something else.
+    Differs,
 }
 
 /// The exit code of a bug.
@@ -44,7 +48,7 @@ impl Ending {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Deny | Self::Fault => 1,
+            Self::Deny | Self::Fault | Self::Unexpected | Self::Differs => 1,
             Self::BadQuestions => 2,
             Self::Quarantined => 3,
         }
@@ -122,7 +126,11 @@ impl Failure {
 
 fn engine_code(error: &EngineError) -> u8 {
     match error {
-        EngineError::UnknownSource { .. } | EngineError::NotParked(_) | EngineError::Verify(_) => 2,
+        EngineError::UnknownSource { .. }
+        | EngineError::NotParked(_)
+        | EngineError::Cursor(_)
+        | EngineError::ReservedName(_)
+        | EngineError::Verify(_) => 2,
         EngineError::NotEmpty => BUG,
         EngineError::Store(error) => match error {
             StoreError::Missing(_) => 4,
@@ -130,6 +138,7 @@ fn engine_code(error: &EngineError) -> u8 {
             | StoreError::Full(_)
             | StoreError::Foreign(_)
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
             | StoreError::Corrupt(_) => 5,
             StoreError::OutOfOrder | StoreError::KeyHeld => BUG,
         },
@@ -142,7 +151,10 @@ fn engine_message(error: &EngineError, db: &str) -> String {
             format!("{error}. name one of them, or `any` for envelopes that name their own")
         }
         EngineError::NotParked(_) => format!("{error}: `tenure quarantine list` shows what is"),
-        EngineError::Verify(_) | EngineError::NotEmpty => error.to_string(),
+        EngineError::Verify(_)
+        | EngineError::Cursor(_)
+        | EngineError::ReservedName(_)
+        | EngineError::NotEmpty => error.to_string(),
         EngineError::Store(error) => store_message(error, db),
     }
 }
@@ -162,7 +174,9 @@ fn store_message(error: &StoreError, db: &str) -> String {
         StoreError::Foreign(_) => {
             format!("`{db}`: {error}. it was not touched; name another file with --db")
         }
-        StoreError::Newer { .. } => format!("`{db}`: {error}. it was not touched"),
+        StoreError::Newer { .. } | StoreError::Older { .. } => {
+            format!("`{db}`: {error}. it was not touched")
+        }
         StoreError::Corrupt(_) => format!(
             "`{db}`: {error}. nothing was written to it now; keep a copy of it, then go on from a backup"
         ),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use tenure::{FileOptions, LineReceipt, Outcome, Position, Reason, Receipt, SourceName};
+use tenure::{
+    FileOptions, LineReceipt, Outcome, Position, Reason, Receipt, SourceName, brings_rules,
+};
 
 use crate::args::IngestArgs;
 use crate::failure::{Ending, Failure};
@@ -121,7 +123,17 @@ pub(crate) fn ingest(run: &mut Run, args: &IngestArgs) -> Result<Ending, Failure
         name => Some(id("source", name)?),
     };
     let mut input = Input::open(args.file.as_deref())?;
-    let mut engine = run.taking_engine(source.as_ref())?;
+    let is_history = source.is_none() && args.backfill;
+    let brings_rules = is_history && {
+        let first = input.first_line();
+        let path = args.file.as_deref().unwrap_or(Path::new("-"));
+        brings_rules(&first.map_err(|error| Failure::unreadable(path, &error))?)
+    };
+    let mut engine = if brings_rules {
+        run.history_engine()?
+    } else {
+        run.taking_engine(source.as_ref())?
+    };
     let options = FileOptions {
         source,
         backfill: args.backfill,
@@ -145,6 +157,9 @@ pub(crate) fn ingest(run: &mut Run, args: &IngestArgs) -> Result<Ending, Failure
     }
     if !json {
         summary.show(out)?;
+    }
+    if brings_rules {
+        run.compare_rules()?;
     }
     Ok(if summary.quarantined.is_empty() {
         Ending::Done

@@ -14,22 +14,29 @@ use crate::run::Run;
 
 mod args;
 mod ask;
+mod changes;
 mod config;
 mod demo;
 mod explain;
 mod failure;
+mod holders;
+mod import;
 mod ingest;
 mod moment;
 mod output;
+mod paragraph;
 mod progress;
 mod quarantine;
+mod reconcile;
 mod record;
 mod remarks;
 mod rules;
 mod run;
+mod scenario;
 mod secret;
 mod sending;
 mod staff;
+mod timeline;
 mod trigger;
 mod upkeep;
 mod words;
@@ -87,9 +94,15 @@ fn dispatch(run: &mut Run, command: &Command, names_db: bool) -> Result<Ending, 
     match command {
         Command::Demo => demo::demo(run, names_db),
         Command::Ingest(args) => ingest::ingest(run, args),
+        Command::Import(args) => import::import(run, args),
+        Command::Reconcile(args) => reconcile::reconcile(run, args),
         Command::Check(args) => ask::check(run, args),
         Command::Explain(args) => explain::explain(run, args),
         Command::Windows(args) => ask::windows(run, args),
+        Command::Timeline(args) => timeline::timeline(run, args),
+        Command::Changes(args) => changes::changes(run, args),
+        Command::Who(args) => holders::who(run, args),
+        Command::What(args) => holders::what(run, args),
         Command::Log(args) => record::log(run, args),
         Command::Grants(args) => ask::grants(run, args),
         Command::Anomalies { user } => record::anomalies(run, user.as_deref()),
@@ -109,6 +122,7 @@ fn dispatch(run: &mut Run, command: &Command, names_db: bool) -> Result<Ending, 
         Command::Export { file } => upkeep::export(run, file.as_deref()),
         Command::Backup { file } => upkeep::backup(run, file),
         Command::Trigger(args) => trigger::trigger(run, args),
+        Command::Test(args) => scenario::test(run, args),
         Command::Completions { shell } => upkeep::completions(run, *shell),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Out {
 pub(crate) enum Ink {
     Good,
     Bad,
+    Caution,
     Heading,
     Faint,
 }
@@ -86,6 +87,7 @@ impl Out {
             _ if !self.has_colour => return text.to_owned(),
             Ink::Good => "32",
             Ink::Bad => "31",
+            Ink::Caution => "33",
             Ink::Heading => "1",
             Ink::Faint => "2",
         };
@@ -168,7 +170,10 @@ pub(crate) fn safe(text: &str) -> String {
     for letter in text.chars() {
         let is_invisible = matches!(letter,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+            | '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{180e}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}');
         if letter.is_control() || is_invisible {
             shown.extend(letter.escape_default());
         } else {

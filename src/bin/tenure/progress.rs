@@ -9,6 +9,9 @@ use tenure::Progress;
 
 use crate::failure::Failure;
 
+/// No line that is looked at before the others is longer.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
 const BYTES: &str = "{bar:30} {bytes}/{total_bytes}  {eta}";
 const SPINNER: &str = "{spinner} {bytes}";
 const COUNT: &str = "{bar:30} {human_pos}/{human_len} {msg}  {eta}";
@@ -71,6 +74,16 @@ impl Input {
             styled(ProgressBar::new_spinner(), SPINNER)
         };
         Ok(Self::new(file, bar))
+    }
+
+    /// The first line, which is read again.
+    pub(crate) fn first_line(&mut self) -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut limited = (&mut self.reader).take(LONGEST);
+        limited.read_until(b'\n', &mut line)?;
+        let rest = std::mem::replace(&mut self.reader, Box::new(io::empty()));
+        self.reader = Box::new(io::Cursor::new(line.clone()).chain(rest));
+        Ok(line)
     }
 
     fn new(from: impl io::Read + 'static, bar: ProgressBar) -> Self {

@@ -79,6 +79,26 @@ impl Run {
         self.making_engine(source, Some(needed))
     }
 
+    /// As [`Run::taking_engine`], for a history that brings its own rules: those of the rules file do not come before them.
+    pub(crate) fn history_engine(&self) -> Result<Engine<SqliteStore>, Failure> {
+        let config = self.config()?;
+        self.require_folder()?;
+        let store = SqliteStore::create_or_open(&self.db, SqliteStoreOptions::default())?;
+        if Reader::new(store.reader()?).has_rules()? {
+            return self.taking_engine(None);
+        }
+        // The sources of the history are not known yet; those whose secrets can be had stand in the rules file.
+        let named = config.as_ref().map(|config| config.rules.clone());
+        let needed = Some(Needed::All);
+        let secrets = secrets(config.as_ref(), &named.unwrap_or_default(), needed);
+        Ok(Engine::new(store, secrets)?)
+    }
+
+    /// Says so if the rules file is not what is in force by now.
+    pub(crate) fn compare_rules(&self) -> Result<(), Failure> {
+        self.reader().map(|_| ())
+    }
+
     /// As [`Run::taking_engine`], for what staff state about a grant of `source`: that takes no secret.
     pub(crate) fn stating_engine(
         &self,

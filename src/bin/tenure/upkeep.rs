@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use serde::Serialize;
-use tenure::{EntryKind, Position, Reader, SqliteReader, Statistics, write_line};
+use tenure::{EntryKind, Position, Reader, SqliteReader, Statistics};
 
 use crate::args::{Cli, Shell};
 use crate::failure::{Ending, Failure};
@@ -171,13 +171,15 @@ pub(crate) fn stats(run: &mut Run) -> Result<Ending, Failure> {
 #[derive(Serialize)]
 struct ExportedJson<'a> {
     deliveries: u64,
+    /// The other lines: changes of rules, retries and discards.
+    others: u64,
     file: &'a Path,
 }
 
 pub(crate) fn export(run: &mut Run, file: Option<&Path>) -> Result<Ending, Failure> {
     let mut reader = run.reader()?;
     let Some(path) = file.filter(|path| *path != Path::new("-")) else {
-        each_delivery(&mut reader, &mut |line| {
+        each_line(&mut reader, &mut |line| {
             run.out.bytes(line.as_bytes())?;
             Ok(!run.out.is_closed())
         })?;
@@ -190,65 +192,71 @@ pub(crate) fn export(run: &mut Run, file: Option<&Path>) -> Result<Ending, Failu
         .open(path)
         .map_err(failed)?;
     let mut to = BufWriter::new(new);
-    let written = each_delivery(&mut reader, &mut |line| {
+    let written = each_line(&mut reader, &mut |line| {
         to.write_all(line.as_bytes()).map_err(failed)?;
         Ok(true)
     });
-    let finished = written.and_then(|deliveries| {
+    let finished = written.and_then(|lines| {
         to.flush()
             .and_then(|()| to.get_ref().sync_all())
             .map_err(failed)?;
-        Ok(deliveries)
+        Ok(lines)
     });
-    let deliveries = finished.inspect_err(|_| {
+    let lines = finished.inspect_err(|_| {
         // Half an export must not be taken for a whole one; that it stays changes nothing in the message.
         let _removed = std::fs::remove_file(path);
     })?;
     if run.json {
         run.out.json(&ExportedJson {
-            deliveries,
+            deliveries: lines.deliveries,
+            others: lines.others,
             file: path,
         })?;
     } else {
         let name = safe(&path.display().to_string());
+        let others = match lines.others {
+            0 => String::new(),
+            others => format!(" and {}", counted(others, "other line")),
+        };
         run.out.line(format_args!(
-            "{} written to {name}",
-            counted(deliveries, "delivery")
+            "{}{others} written to {name}",
+            counted(lines.deliveries, "delivery")
         ))?;
     }
     Ok(Ending::Done)
 }
 
-/// Hands over the deliveries that were there at the beginning, each as a line; `false` stops. Gives their number.
-fn each_delivery(
+/// How many lines an export has.
+#[derive(Clone, Copy, Default)]
+struct Lines {
+    deliveries: u64,
+    /// Changes of rules, and what became of parked deliveries.
+    others: u64,
+}
+
+/// Hands over what was there at the beginning, line by line; `false` stops. Gives the number of lines.
+fn each_line(
     reader: &mut Reader<SqliteReader>,
     take: &mut dyn FnMut(String) -> Result<bool, Failure>,
-) -> Result<u64, Failure> {
-    let total = reader.statistics()?.entries;
+) -> Result<Lines, Failure> {
+    let mut export = reader.export()?;
     let meter = Meter::new();
-    let mut deliveries = 0;
-    let mut after = Position::default();
-    while after.0 < total {
-        let entries = reader.entries_after(after, CHUNK)?;
-        let Some(last) = entries.last() else {
-            break;
-        };
-        after = last.position;
-        for entry in entries.iter().filter(|entry| entry.position.0 <= total) {
-            if entry.fact.kind != EntryKind::Delivery {
-                continue;
+    let mut lines = Lines::default();
+    while let Some(next) = reader.export_lines(&mut export, CHUNK)? {
+        for mut line in next {
+            line.text.push('\n');
+            if !take(line.text)? {
+                return Ok(lines);
             }
-            let mut line = write_line(entry);
-            line.push('\n');
-            if !take(line)? {
-                return Ok(deliveries);
+            match line.kind {
+                EntryKind::Delivery => lines.deliveries += 1,
+                EntryKind::Rules | EntryKind::Retry | EntryKind::Discard => lines.others += 1,
             }
-            deliveries += 1;
         }
-        meter.count("entries", after.0.min(total), total);
+        meter.count("entries", export.position().0, export.until().0);
     }
     meter.clear();
-    Ok(deliveries)
+    Ok(lines)
 }
 
 /// What a backup wrote, as JSON.

@@ -16,6 +16,8 @@ use args::{BlockArgs, GrantArgs, LinkArgs, ReinstateArgs, RevokeArgs, WithdrawAr
 use said::{About, Told};
 use stated::Stated;
 
+pub(crate) use stated::{fresh, grounds};
+
 type Reader = tenure::Reader<SqliteReader>;
 
 pub(crate) fn grant(run: &mut Run, args: &GrantArgs) -> Result<Ending, Failure> {
@@ -293,6 +295,8 @@ fn no_such_source(error: tenure::EngineError) -> Failure {
         other @ (tenure::EngineError::Store(_)
         | tenure::EngineError::Verify(_)
         | tenure::EngineError::NotParked(_)
+        | tenure::EngineError::Cursor(_)
+        | tenure::EngineError::ReservedName(_)
         | tenure::EngineError::NotEmpty) => Failure::Engine(other),
     }
 }

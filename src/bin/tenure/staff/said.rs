@@ -154,6 +154,18 @@ fn in_words(change: &StaffChange) -> String {
             ..
         } => format!("granted {product} to {user} by grant {grant}"),
         StaffChange::Revoked { grant, user } => format!("revoked grant {grant}{}", held(user)),
+        StaffChange::Ended { grant, user } => format!("ended grant {grant}{}", held(user)),
+        StaffChange::Modified { grant, user, until } => {
+            format!("set the end of grant {grant}{} to {until}", held(user))
+        }
+        StaffChange::Switched {
+            grant,
+            user,
+            product,
+        } => format!("switched grant {grant}{} to {product}", held(user)),
+        StaffChange::Transferred { grant, user, .. } => {
+            format!("transferred grant {grant} to {user}")
+        }
         StaffChange::Reinstated { grant, user, .. } => {
             format!("reinstated grant {grant}{}", held(user))
         }
@@ -183,6 +195,10 @@ fn grant_of(change: &StaffChange) -> (Option<&str>, Option<&str>) {
     match change {
         StaffChange::Granted { grant, .. }
         | StaffChange::Revoked { grant, .. }
+        | StaffChange::Ended { grant, .. }
+        | StaffChange::Modified { grant, .. }
+        | StaffChange::Switched { grant, .. }
+        | StaffChange::Transferred { grant, .. }
         | StaffChange::Reinstated { grant, .. }
         | StaffChange::Suspended {
             on: Blocked::Grant(grant),

@@ -19,11 +19,7 @@ pub(super) struct Stated {
 
 impl Stated {
     pub(super) fn new(args: &Stating, now: Instant) -> Result<Self, Failure> {
-        let grounds = Grounds::new(&actor(args.actor.as_deref()), &args.why).map_err(|error| {
-            Failure::Usage(format!(
-                "{error}. --why TEXT says why; --actor NAME or TENURE_ACTOR says who"
-            ))
-        })?;
+        let grounds = grounds(args.actor.as_deref(), &args.why)?;
         let own = args.id.as_deref().map(|text| id("id", text)).transpose()?;
         let mut stated = Self {
             now,
@@ -79,6 +75,15 @@ impl Stated {
     }
 }
 
+/// Who states something and why, where nobody need be named.
+pub(crate) fn grounds(given: Option<&str>, why: &str) -> Result<Grounds, Failure> {
+    Grounds::new(&actor(given), why).map_err(|error| {
+        Failure::Usage(format!(
+            "{error}. --why TEXT says why; --actor NAME or TENURE_ACTOR says who"
+        ))
+    })
+}
+
 /// The one named, else the one the environment names, else the owner of this process. Empty if nobody is found.
 fn actor(given: Option<&str>) -> String {
     let named = |name| std::env::var(name).ok().filter(|it| !it.trim().is_empty());
@@ -114,7 +119,7 @@ fn owner() -> Option<String> {
 }
 
 /// Long enough that two never meet, short enough to be written down.
-fn fresh() -> Result<StatementId, Failure> {
+pub(crate) fn fresh() -> Result<StatementId, Failure> {
     let mut bytes = [0_u8; 8];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::Output(format!("no random id can be made: {error}")))?;
