@@ -6,10 +6,17 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 mod answers;
+mod changes;
 mod endings;
+mod explaining;
+mod exporting;
 mod files;
+mod moving;
 mod rules;
 mod staff;
+mod support;
+mod time;
+mod timeline;
 mod trigger;
 
 /// A folder to run the command in.

@@ -14,14 +14,20 @@ use tenure::{Decision, Engine, GrantId, Store, Window};
 use crate::strategies::Projections;
 
 mod answers;
+mod changes;
+mod explain;
+mod exports;
 mod grants;
+mod holders;
 mod log;
 mod model;
 mod regressions;
+mod remembered;
 mod rules;
 mod shuffle;
 mod staff;
 mod stores;
+mod timeline;
 
 const SEED: u64 = 20_240_229;
 

@@ -94,6 +94,22 @@ impl Model<'_> {
         }
     }
 
+    /// Every instant at which access begins (`true`) or ends.
+    pub(crate) fn turns(
+        &self,
+        user: &UserId,
+        resource: &ResourceName,
+        known_at: Option<RecordedAt>,
+    ) -> Vec<(Instant, bool)> {
+        let known = self.known(known_at);
+        let person = known.person(user);
+        let gives = |at: Instant| known.access(&person, resource, at);
+        let instants = known.instants().into_iter();
+        let turns =
+            instants.filter(|at| gives(*at) != (*at > Instant::FIRST && gives(at.previous())));
+        turns.map(|at| (at, gives(at))).collect()
+    }
+
     /// All windows of exactly this user, by start, source and grant key.
     pub(crate) fn windows(
         &self,

@@ -26,7 +26,7 @@ pub(crate) const RESOURCES: [&str; 4] = ["basic", "pro", "news/1", "pods"];
 const PERIODS: [&str; 7] = ["P1M", "P1Y", "P30D", "P3D", "PT1H", "P100Y", "P1W"];
 
 /// The end of a month, and where one, two and three months counted from there lie; the leeway of three days; a leap day.
-const DAYS: [&str; 9] = [
+pub(crate) const DAYS: [&str; 9] = [
     "2024-01-31T00:00:00Z",
     "2024-02-29T00:00:00Z",
     "2024-03-03T00:00:00Z",

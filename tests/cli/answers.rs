@@ -139,6 +139,7 @@ fn help_teaches() {
         "check",
         "explain",
         "windows",
+        "timeline",
         "log",
         "grants",
         "anomalies",
@@ -156,6 +157,7 @@ fn help_teaches() {
         "export",
         "backup",
         "trigger",
+        "test",
         "completions",
     ] {
         let help = place.transcript(&[command, "--help"]);

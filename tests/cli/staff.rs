@@ -31,11 +31,12 @@ impl Place {
             .env("TENURE_ACTOR", "anna")
             .output()
             .unwrap();
-        format!(
-            "$ tenure {}\n{}\n",
-            arguments.join(" "),
-            stable(&shown(&output))
-        )
+        let mut said = shown(&output);
+        // Where a line of the paragraph ends hangs on the length of its dates; the page for support holds paragraphs.
+        if arguments.first() == Some(&"explain") && !arguments.contains(&"--json") {
+            said = said.split_once("\n\n").unwrap().1.to_owned();
+        }
+        format!("$ tenure {}\n{}\n", arguments.join(" "), stable(&said))
     }
 
     /// All of them in turn, each said to work or not by its exit code.
