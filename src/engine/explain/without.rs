@@ -53,14 +53,26 @@ pub(super) fn without_all(story: &Story<'_>, decision: &Decision, steps: &[Step]
     if !gives(story, decision, &taking) {
         return Vec::new();
     }
-    for position in tried {
-        let mut others = taking.clone();
-        others.remove(&position);
-        if gives(story, decision, &others) {
-            taking = others;
-        }
+    // What could not be spared beside others may be once they are.
+    while let Some(others) = spared(story, decision, &tried, &taking) {
+        taking = others;
     }
     places_of(steps, &taking)
+}
+
+/// The same without one that is not needed; the last to take effect goes first.
+fn spared(
+    story: &Story<'_>,
+    decision: &Decision,
+    tried: &[Position],
+    taking: &BTreeSet<Position>,
+) -> Option<BTreeSet<Position>> {
+    let without = |position: &Position| {
+        let mut others = taking.clone();
+        others.remove(position).then_some(others)
+    };
+    let mut fewer = tried.iter().filter_map(without);
+    fewer.find(|others| gives(story, decision, others))
 }
 
 /// The grant that the answer was read from, and its parents.
