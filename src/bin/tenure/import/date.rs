@@ -282,7 +282,7 @@ mod tests {
                 Some("Europe/Berlin"),
                 Some("%d.%m.%Y"),
                 "31.5.2026",
-                "2026-05-31T22:00:00Z",
+                "2026-05-30T22:00:00Z",
             ),
             (
                 Some("Europe/Berlin"),
@@ -310,8 +310,24 @@ mod tests {
                 "2026-03-29T01:00:00Z",
             ),
         ] {
-            assert_eq!(read(zone, format, text, Edge::After), expected, "{text}");
+            assert_eq!(read(zone, format, text, Edge::Begin), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_last_day_counts_as_a_whole_whatever_time_is_named() {
+        let berlin = Some("Europe/Berlin");
+        for text in [
+            "2026-05-31",
+            "2026-05-31 00:00",
+            "2026-05-31T12:00:00",
+            "2026-05-31T12:00:00+02:00",
+        ] {
+            let end = read(berlin, None, text, Edge::After);
+            assert_eq!(end, "2026-05-31T22:00:00Z", "{text}");
+        }
+        let unzoned = read(None, None, "2026-05-31T12:00:00Z", Edge::After);
+        assert!(unzoned.contains("--zone"), "{unzoned}");
     }
 
     #[test]
