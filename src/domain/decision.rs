@@ -161,6 +161,21 @@ impl Verdict {
 }
 
 impl DenyReason {
+    /// The reason that a grant which is over gives, by what ended it.
+    pub(crate) fn of_end(how: How) -> Self {
+        match how {
+            How::Revoked => Self::Revoked,
+            How::Ended(Cause::Refunded) => Self::Refunded,
+            How::Ended(
+                Cause::Expired
+                | Cause::Cancelled
+                | Cause::RenewalFailed
+                | Cause::UserRemoved
+                | Cause::Unspecified,
+            ) => Self::Ended,
+        }
+    }
+
     /// The shown name.
     pub fn name(self) -> &'static str {
         match self {
@@ -407,17 +422,7 @@ impl<'a> View<'a> {
             return Some(DenyReason::Transferred);
         }
         match &segment.phase {
-            Phase::Over { how, .. } => Some(match how {
-                How::Revoked => DenyReason::Revoked,
-                How::Ended(Cause::Refunded) => DenyReason::Refunded,
-                How::Ended(
-                    Cause::Expired
-                    | Cause::Cancelled
-                    | Cause::RenewalFailed
-                    | Cause::UserRemoved
-                    | Cause::Unspecified,
-                ) => DenyReason::Ended,
-            }),
+            Phase::Over { how, .. } => Some(DenyReason::of_end(*how)),
             Phase::Live(live) if !live.end.is_after(self.at) => Some(if live.cancelled {
                 DenyReason::Cancelled
             } else {

@@ -8,9 +8,9 @@ use super::Step;
 use super::steps::places;
 use super::story::{Story, state_at};
 use crate::domain::decision::{Decision, DenyReason, Verdict};
-use crate::domain::event::{Cause, RecordedEvent, Statement, UserChange, UserStatement};
+use crate::domain::event::{RecordedEvent, Statement, UserChange, UserStatement};
 use crate::domain::fold::BlockHistory;
-use crate::domain::grant::{How, Live, State};
+use crate::domain::grant::{Live, State};
 use crate::domain::id::{BlockName, GrantId, GrantKey, ProductName, SourceName, UserId};
 use crate::domain::time::{End, Instant};
 use crate::engine::facts::GrantFacts;
@@ -254,17 +254,7 @@ fn parent(story: &Story<'_>, child: &GrantFacts, live: &Live, at: Instant) -> Op
     let reason = match facts.map(|facts| (facts, state_at(facts, at))) {
         None | Some((_, State::Absent)) => DenyReason::NeverGranted,
         Some((facts, State::Live(parent))) => reason_of_live(facts, &parent, at),
-        Some((_, State::Over(over))) => match over.how {
-            How::Revoked => DenyReason::Revoked,
-            How::Ended(Cause::Refunded) => DenyReason::Refunded,
-            How::Ended(
-                Cause::Expired
-                | Cause::Cancelled
-                | Cause::RenewalFailed
-                | Cause::UserRemoved
-                | Cause::Unspecified,
-            ) => DenyReason::Ended,
-        },
+        Some((_, State::Over(over))) => DenyReason::of_end(over.how),
     };
     Some(KeptBy::Parent {
         grant: grant.key,
