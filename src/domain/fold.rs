@@ -6,11 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{Change, RecordedEvent, Statement, UserChange};
+use super::event::{RecordedEvent, Statement, UserChange};
 use super::grant::{Anomaly, How, Incidence, State};
 use super::id::{BlockName, GrantId, GrantKey, ProductName, SourceName, UserId};
 use super::rules::Policy;
 use super::time::{End, Instant};
+
+mod contradiction;
+
+use contradiction::Said;
 
 /// What the fold of a grant yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +114,15 @@ pub fn fold_observed(
     let mut history: Vec<Span> = Vec::new();
     let mut anomalies = Vec::new();
     let mut left = Vec::new();
-    // The first event of the instant the fold is at.
-    let mut instant_begins = 0;
+    let (mut instant, mut said) = (None, Said::default());
     for (place, recorded) in events.iter().enumerate() {
         let at = recorded.event.effective_at.0;
         left.clear();
         state = step(state, grant, recorded, policy, &mut left);
-        let earlier = events.get(instant_begins..place).unwrap_or_default();
-        let same_instant = |other: &&RecordedEvent| other.event.effective_at.0 == at;
-        if !earlier.first().as_ref().is_some_and(same_instant) {
-            instant_begins = place;
-        } else if contradicts_one_of(recorded, earlier) {
+        if instant.replace(at) != Some(at) {
+            said.clear();
+        }
+        if said.is_contradicted_by(recorded) {
             left.push(Anomaly::SameInstant);
         }
         record(&mut history, at, Standing::of(&state, policy));
@@ -176,64 +178,6 @@ fn record(history: &mut Vec<Span>, from: Instant, standing: Standing) {
         .map_or(&Standing::Absent, |last| &last.standing);
     if *before != standing {
         history.push(Span { from, standing });
-    }
-}
-
-/// Whether an event of the same instant, from another delivery, says the opposite or another value.
-fn contradicts_one_of(recorded: &RecordedEvent, earlier: &[RecordedEvent]) -> bool {
-    let Statement::Grant(this) = &recorded.event.statement else {
-        return false;
-    };
-    earlier.iter().any(|other| {
-        let same_delivery = other.key.source == recorded.key.source
-            && other.key.dedupe_key == recorded.key.dedupe_key;
-        match &other.event.statement {
-            Statement::Grant(that) => {
-                let blocks = (&other.key.source, &recorded.key.source);
-                !same_delivery && contradict(&that.change, &this.change, blocks)
-            }
-            Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => false,
-        }
-    })
-}
-
-/// `first` comes before `second` in the order of ranks.
-fn contradict(first: &Change, second: &Change, blocks: (&SourceName, &SourceName)) -> bool {
-    let gives = |change: &Change| {
-        matches!(
-            change,
-            Change::Granted(_) | Change::Reinstated { .. } | Change::Renewed { .. }
-        )
-    };
-    let takes = |change: &Change| {
-        matches!(
-            change,
-            Change::Refunded { .. } | Change::Revoked | Change::Ended { .. }
-        )
-    };
-    match (first, second) {
-        (Change::Resumed { by: first }, Change::Suspended { by: second }) => {
-            // A block without a name goes by its source.
-            let name = |by: &Option<BlockName>, source: &SourceName| {
-                by.clone().unwrap_or_else(|| source.into())
-            };
-            name(first, blocks.0) == name(second, blocks.1)
-        }
-        (Change::Reinstated { .. } | Change::Renewed { .. }, Change::Cancelled { .. }) => true,
-        (
-            Change::Renewed {
-                period_key: first, ..
-            },
-            Change::Renewed {
-                period_key: second, ..
-            },
-        ) if first != second => false,
-        (Change::Suspended { .. }, Change::Suspended { .. })
-        | (Change::Resumed { .. }, Change::Resumed { .. })
-        | (Change::Refunded { .. }, Change::Refunded { .. })
-        | (Change::Ended { .. }, Change::Ended { .. }) => false,
-        (first, second) if first.name() == second.name() => first != second,
-        (first, second) => gives(first) && takes(second),
     }
 }
 
