@@ -8,7 +8,7 @@ use tenure::store::{SqliteStore, StoreError, StoreReader};
 
 use super::clauses::fill;
 use super::facts::*;
-use super::{Fresh, options, write};
+use super::{Fresh, options, read, write};
 
 fn refusal_of(path: &Path) -> [StoreError; 3] {
     [
@@ -75,6 +75,40 @@ fn a_foreign_file_is_refused_and_left_as_it_is() {
     assert_eq!(fs::read(&open).unwrap(), before);
 }
 
+/// The files as a cut of the power leaves them while a write goes on that is kept in a rollback journal.
+fn cut_off(from: &Path, to: &Path) {
+    let raw = Connection::open(from).unwrap();
+    raw.execute_batch(
+        "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; CREATE TABLE half (x);
+         WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 200)
+         INSERT INTO half SELECT randomblob(1000) FROM n",
+    )
+    .unwrap();
+    let journal = |path: &Path| {
+        path.with_file_name(format!("{}-journal", path.file_name().unwrap().display()))
+    };
+    fs::copy(from, to).unwrap();
+    fs::copy(journal(from), journal(to)).unwrap();
+}
+
+#[test]
+fn one_who_only_reads_takes_back_what_a_power_cut_left() {
+    let (mut store, folder) = SqliteStore::fresh();
+    write(&mut store, |log| fill(log, 100));
+    let before = read(&store, everything);
+    drop(store);
+    let cut = folder.path().join("cut.db");
+    cut_off(&folder.path().join("tenure.db"), &cut);
+    let mut reader = SqliteStore::open_reader(&cut).unwrap();
+    assert_eq!(reader.read(everything).unwrap(), before);
+    // One that was only being made holds nothing afterwards.
+    let cut = folder.path().join("begun.db");
+    cut_off(&folder.path().join("new.db"), &cut);
+    let refused = SqliteStore::open_reader(&cut).unwrap_err();
+    assert!(matches!(refused, StoreError::Foreign(_)), "{refused}");
+    SqliteStore::create_or_open(&cut, options()).unwrap();
+}
+
 #[test]
 fn a_newer_file_is_refused() {
     let (store, folder) = SqliteStore::fresh();
@@ -82,10 +116,10 @@ fn a_newer_file_is_refused() {
     let path = folder.path().join("tenure.db");
     Connection::open(&path)
         .unwrap()
-        .execute_batch("PRAGMA user_version = 3")
+        .execute_batch("PRAGMA user_version = 4")
         .unwrap();
     for refusal in refusal_of(&path) {
-        assert!(matches!(refusal, StoreError::Newer { found: 3, known: 2 }));
+        assert!(matches!(refusal, StoreError::Newer { found: 4, known: 3 }));
     }
 }
 

@@ -46,7 +46,16 @@ pub(super) fn open(
     }
     let connect = || connect(path, access, busy_timeout).map_err(|error| at_open(&error));
     let mut connection = connect()?;
-    if let Some(older) = examine(&connection, path, access)? {
+    let examined = match examine(&connection, path, access) {
+        Err(_) if access == Access::Read && is_interrupted(&connection) => {
+            drop(connection);
+            take_back(path, busy_timeout)?;
+            connection = connect()?;
+            examine(&connection, path, access)
+        }
+        examined => examined,
+    };
+    if let Some(older) = examined? {
         drop(connection);
         upgrade_for_reader(path, older, busy_timeout)?;
         connection = connect()?;
@@ -128,8 +137,9 @@ fn examine(
 fn consistent_kind(connection: &Connection) -> Result<Kind, rusqlite::Error> {
     connection.execute_batch("BEGIN")?;
     let kind = kind(connection);
-    connection.execute_batch("ROLLBACK")?;
-    kind
+    let ended = connection.execute_batch("ROLLBACK");
+    // Some failures end the transaction themselves: what went wrong first is what has to be said.
+    kind.and_then(|kind| ended.map(|()| kind))
 }
 
 /// Makes what a file of schema `found` (0: an empty one) lacks, in one transaction. Another process may have been faster;
@@ -152,7 +162,11 @@ fn make(connection: &Connection, path: &Path, found: i64) -> Result<Option<i64>,
     });
     let ended = match made {
         Ok(()) => connection.execute_batch("COMMIT"),
-        Err(error) => connection.execute_batch("ROLLBACK").and(Err(error)),
+        Err(error) => {
+            // Some failures, as of a full disk, end the transaction themselves: then there is nothing left to undo.
+            let _undone = connection.execute_batch("ROLLBACK");
+            Err(error)
+        }
     };
     ended.map_err(failed)?;
     // Whoever made it, it has to be ours now; it is neither empty nor of that schema any more, so this ends here.
@@ -170,6 +184,21 @@ fn upgrade_for_reader(path: &Path, older: i64, busy_timeout: Duration) -> Result
     let connection = connect(path, Access::Write, busy_timeout).map_err(failed)?;
     examine(&connection, path, Access::Write)?;
     prepare(&connection, Access::Write, busy_timeout).map_err(failed)
+}
+
+/// Whether a write was cut off, as by a loss of power, that only a connection that may write can take back. In write-ahead
+/// logging anyone can, but a file is not yet kept so while its tables are made.
+fn is_interrupted(connection: &Connection) -> bool {
+    let code = |error: rusqlite::Error| error.sqlite_error().map(|it| it.extended_code);
+    consistent_kind(connection).err().and_then(code)
+        == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+
+/// Takes the write back by a connection of its own.
+fn take_back(path: &Path, busy_timeout: Duration) -> Result<(), StoreError> {
+    let connection = connect(path, Access::Write, busy_timeout);
+    let taken_back = connection.and_then(|connection| consistent_kind(&connection));
+    taken_back.map(|_| ()).map_err(|error| at_open(&error))
 }
 
 fn refused_as_older(found: i64) -> StoreError {
