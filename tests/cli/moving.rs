@@ -123,6 +123,32 @@ fn a_dry_run_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_row_whose_quote_is_never_closed_is_told_by_the_line_it_begins_at() {
+    let place = place();
+    let list = "u,p,t\na,pro,2030-01-01\nb,\"pro\nx,y,z\n";
+    for (name, text) in [("ended.csv", list), ("open.csv", list.trim_end())] {
+        place.write(name, text);
+        let line = [
+            "import",
+            "crm",
+            name,
+            "--map",
+            "user=u,product=p,until=t",
+            "--dry-run",
+        ];
+        let told = place.json(&[&line[..], &["--zone", "UTC", "--why", "w", "--json"]].concat());
+        let rows: Vec<_> = told.iter().map(|it| (&it["row"], &it["outcome"])).collect();
+        assert_eq!(
+            rows,
+            [
+                (&2.into(), &"applied".into()),
+                (&3.into(), &"rejected".into())
+            ]
+        );
+    }
+}
+
+#[test]
 fn what_a_file_does_not_say_is_asked_for() {
     let place = place();
     place.write("list.csv", "Id;Email;Plan;Valid until\ns-1;ann;news;\n");

@@ -9,6 +9,8 @@ pub(crate) struct Lines<R> {
     is_half: bool,
     /// Whether the last line is still open.
     is_open: bool,
+    /// Whether the reader has been told that nothing follows.
+    pub(crate) has_ended: bool,
 }
 
 impl<R: Read> Lines<R> {
@@ -17,6 +19,7 @@ impl<R: Read> Lines<R> {
             from,
             is_half: false,
             is_open: false,
+            has_ended: false,
         }
     }
 }
@@ -27,6 +30,7 @@ impl<R: Read> Read for Lines<R> {
             let read = self.from.read(to)?;
             if read == 0 {
                 let (true, Some(first)) = (self.is_open, to.first_mut()) else {
+                    self.has_ended = true;
                     return Ok(0);
                 };
                 *first = b'\n';

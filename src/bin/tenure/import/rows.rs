@@ -161,8 +161,10 @@ impl<R: Read> Rows<R> {
         let breaks = |cell: &[u8]| cell.iter().filter(|byte| **byte == b'\n').count();
         let inside: usize = self.record.iter().map(breaks).sum();
         let after = self.csv.position().line();
-        let lines = u64::try_from(inside).unwrap_or(u64::MAX).saturating_add(1);
-        after.saturating_sub(lines)
+        // A row that took the end of the file to end has a quote that is not closed, and its last break is inside.
+        let own = u64::from(!self.csv.get_ref().has_ended);
+        let lines = u64::try_from(inside).unwrap_or(u64::MAX);
+        after.saturating_sub(lines.saturating_add(own))
     }
 
     /// The row as it stands in the file.
