@@ -1,6 +1,6 @@
 //! What every store checks and derives when an entry is appended.
 
-use super::{EntryKind, Head, NewEntry, StoreError};
+use super::{EntryKind, Head, NewEntry, Redaction, StoreError};
 use crate::domain::delivery::Outcome;
 use crate::domain::event::{Event, EventKey, RecordedEvent};
 use crate::domain::id::Position;
@@ -16,7 +16,7 @@ pub(super) fn check(fact: &NewEntry, head: &Head) -> Result<(), StoreError> {
     }
     let speaks_of_another = match fact.kind {
         EntryKind::Retry | EntryKind::Discard => true,
-        EntryKind::Delivery | EntryKind::Rules => false,
+        EntryKind::Delivery | EntryKind::Rules | EntryKind::Erasure => false,
     };
     let known = fact.of.is_some_and(|of| of.0 >= 1 && of <= head.position);
     let fits = if speaks_of_another {
@@ -81,6 +81,25 @@ pub(super) fn recorded(
         })
     };
     events.into_iter().enumerate().map(record).collect()
+}
+
+/// The events an erasure leaves of an entry: as many as there were, each of the same change and time.
+pub(super) fn redacted(
+    fact: &NewEntry,
+    redaction: &Redaction,
+    before: &[RecordedEvent],
+) -> Result<Vec<RecordedEvent>, StoreError> {
+    let is_same = |(before, after): (&RecordedEvent, &Event)| {
+        before.event.effective_at == after.effective_at
+            && before.event.statement.name() == after.statement.name()
+    };
+    let events = &redaction.events;
+    if events.len() != before.len() || !before.iter().zip(events).all(is_same) {
+        return Err(never_written(
+            "an erasure leaves the number, the changes and the times of events",
+        ));
+    }
+    recorded(fact, events.clone(), redaction.position)
 }
 
 fn never_written(rule: &str) -> StoreError {

@@ -51,14 +51,31 @@ impl Salts {
 
     /// The salt of the entry at a position, after the entry with the hash `previous`.
     pub fn salt(&self, position: Position, previous: Hash) -> [u8; 16] {
-        let hash = Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(position.0.to_be_bytes())
-            .chain_update(previous.0)
-            .finalize();
-        let mut salt = [0; 16];
-        salt.copy_from_slice(hash.get(..16).unwrap_or(&[0; 16]));
-        salt
+        self.made_of(&[&position.0.to_be_bytes(), &previous.0])
+    }
+
+    /// The salt that takes the place of the one an entry had, when `erased_by` erases it after the entry with the hash
+    /// `head`.
+    pub fn replacement(&self, position: Position, erased_by: Position, head: Hash) -> [u8; 16] {
+        let (position, erased_by) = (position.0.to_be_bytes(), erased_by.0.to_be_bytes());
+        self.made_of(&[b"replacement", &position, &erased_by, &head.0])
+    }
+
+    /// Bytes for other uses, after the entry with the hash `head`.
+    pub fn draw(&self, number: u64, head: Hash) -> [u8; 16] {
+        self.made_of(&[b"draw", &number.to_be_bytes(), &head.0])
+    }
+
+    /// No two uses have parts of the same lengths, so none gives what another does.
+    fn made_of(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut hasher = Sha256::new().chain_update(self.seed);
+        for part in parts {
+            hasher.update(part);
+        }
+        let hash = hasher.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(hash.get(..16).unwrap_or(&[0; 16]));
+        bytes
     }
 }
 

@@ -15,7 +15,7 @@
 //!   [`StoreError::OutOfOrder`].
 //! - At most one applied or ignored entry holds a (source, dedupe key); a second one is refused with
 //!   [`StoreError::KeyHeld`].
-//! - Entries and events are never changed or removed.
+//! - Entries and events are never removed, and changed only by [`Transaction::redact`].
 //! - A read sees one state of the store from its beginning to its end, whatever is written meanwhile.
 //! - Results are in the order each method states, never in that of a hash table.
 
@@ -36,10 +36,12 @@ use crate::domain::window::{Segment, Window};
 
 mod append;
 pub mod chain;
+mod erasure;
 mod memory;
 mod sqlite;
 
 pub use chain::Hash;
+pub use erasure::{FormerKey, Redaction};
 pub use memory::{MemoryReader, MemoryStore};
 pub use sqlite::{SqliteReader, SqliteStore, SqliteStoreOptions};
 
@@ -127,6 +129,16 @@ pub trait Store: Send {
         &mut self,
         work: impl FnOnce(&mut dyn Transaction) -> Result<T, E>,
     ) -> Result<T, E>;
+
+    /// Makes what was erased leave what lies on the disk, and not only the tables. To be called after the transaction, and
+    /// again until it succeeds.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if others who read or write hold it up, [`StoreError::Full`] if there is no room for it.
+    /// The log is sound either way.
+    fn wipe_erased(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A handle that only reads.
@@ -256,8 +268,26 @@ pub trait Snapshot {
     fn parked_mentioning(&self, mention: &Mention) -> Result<Vec<Position>, StoreError>;
     /// The parked delivery at a position.
     fn parked(&self, position: Position) -> Result<Option<Parked>, StoreError>;
+    /// The entries that record erasures, ascending.
+    fn erasures(&self) -> Result<Vec<Entry>, StoreError>;
+    /// How many entries are erased.
+    fn count_erased(&self) -> Result<u64, StoreError>;
+    /// What a key is now that held an erased id and had this digest.
+    fn former_key(&self, digest: &Hash) -> Result<Option<String>, StoreError>;
+    /// Every key that held an erased id, sorted.
+    fn former_keys(&self) -> Result<Vec<FormerKey>, StoreError>;
+    /// Up to `limit` latest packets with their grants, sorted by grant, after `after`.
+    fn packets_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<(GrantId, Packet)>, StoreError>;
+
     /// The receipts of a batch of lines of an unfinished run, if it was committed.
     fn batch(&self, run: &RunId, batch: u64) -> Result<Option<BatchMark>, StoreError>;
+    /// What stands beside the log and the projection, or repeats them, and contradicts the log, in words: the first that is
+    /// found. It goes through everything; a store that nobody but this program can reach has nothing to look for.
+    fn contradiction(&self) -> Result<Option<String>, StoreError>;
     /// The figures of the store.
     fn statistics(&self) -> Result<Statistics, StoreError>;
 }
@@ -291,6 +321,22 @@ pub trait Transaction: Snapshot {
     fn mark_batch(&mut self, run: &RunId, batch: u64, mark: &BatchMark) -> Result<(), StoreError>;
     /// Forgets a run that was finished.
     fn finish_run(&mut self, run: &RunId) -> Result<(), StoreError>;
+
+    /// Erases an entry: nothing is left of it but what the redaction says. Gives the digest of that, under a new salt, for
+    /// the entry that records the erasure. All look-ups follow; what a parked delivery mentioned is forgotten.
+    fn redact(&mut self, redaction: &Redaction) -> Result<Hash, StoreError>;
+    /// Says of an entry that was appended as an erasure elsewhere had left it that it is erased. Until an erasure lists it,
+    /// [`Entry::erased_by`] is the entry itself.
+    fn note_erased(&mut self, position: Position) -> Result<(), StoreError>;
+    /// Remembers what a key is now that held an erased id.
+    fn remember_former_key(&mut self, key: &FormerKey) -> Result<(), StoreError>;
+    /// Forgets the latest packet of a grant.
+    fn forget_packet(&mut self, grant: &GrantId) -> Result<(), StoreError>;
+    /// Forgets the batches of unfinished runs whose receipts `hold` something.
+    fn forget_receipts(&mut self, hold: &dyn Fn(&[u8]) -> bool) -> Result<(), StoreError>;
+    /// Bytes that nobody can guess: others for each number and each end of the log. Where the salts are repeatable, so are
+    /// these.
+    fn draw(&self, number: u64) -> Result<[u8; 16], StoreError>;
 }
 
 /// The end of the log.
@@ -316,6 +362,8 @@ pub enum EntryKind {
     Discard,
     /// Rules came into force.
     Rules,
+    /// A user's personal data was erased.
+    Erasure,
 }
 
 impl EntryKind {
@@ -326,6 +374,7 @@ impl EntryKind {
             Self::Retry => "retry",
             Self::Discard => "discard",
             Self::Rules => "rules",
+            Self::Erasure => "erasure",
         }
     }
 }
@@ -343,7 +392,7 @@ pub struct NewEntry {
     pub kind: EntryKind,
     /// The delivery it speaks of; only a retry or a discard has one.
     pub of: Option<Position>,
-    /// The source of the delivery (of the one it speaks of, for a retry or a discard); `tenure` for rules.
+    /// The source of the delivery (of the one it speaks of, for a retry or a discard); `tenure` for rules and erasures.
     pub source: SourceName,
     /// What makes it the same delivery as another one.
     pub dedupe_key: DedupeKey,
@@ -357,8 +406,8 @@ pub struct NewEntry {
     pub event_name: Option<String>,
     /// Why it is parked: the code, the field and the detail.
     pub refusal: Option<EntryRefusal>,
-    /// The body, byte for byte: of a delivery as received, of rules their JSON, of a discard the reason given. Empty for a
-    /// retry, whose body is the delivery's.
+    /// The body, byte for byte: of a delivery as received, of rules their JSON, of a discard the reason given, of an erasure
+    /// what it erased. Empty for a retry, whose body is the delivery's, and for what was erased.
     pub body: Vec<u8>,
     /// The headers that were kept, as a JSON object.
     pub headers: Option<String>,
@@ -398,10 +447,12 @@ pub struct Entry {
     pub repetitions: u64,
     /// The salt of its digest.
     pub salt: [u8; 16],
-    /// The salted digest of its content.
+    /// The salted digest of its content; once it is erased, of what that was.
     pub digest: Hash,
     /// The hash of the chain up to here.
     pub hash: Hash,
+    /// The latest erasure that took away what it held, if one did.
+    pub erased_by: Option<Position>,
 }
 
 /// Which entries are asked for; all, by default.

@@ -11,6 +11,7 @@ for_every_store!(
     quarantine_is_kept_and_settled,
     parked_deliveries_are_found_by_what_they_mention,
     every_delivery_is_accounted_for,
+    what_was_taken_meanwhile_is_accounted_for_as_a_repetition,
     bookkeeping_is_kept,
 );
 
@@ -131,6 +132,21 @@ fn every_delivery_is_accounted_for<S: Fresh>() {
     assert!(figures.bytes > 0);
     let entry = read(&store, |snapshot| snapshot.entry(Position(1))).unwrap();
     assert_eq!(entry.repetitions, 2);
+}
+
+/// It was parked, came again and was taken, and a retry then found that there was nothing left to record.
+fn what_was_taken_meanwhile_is_accounted_for_as_a_repetition<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    write(&mut store, |log| {
+        let parked = log.append(undecodable(1, "a"))?;
+        log.count_repetition(parked)?;
+        let taken = log.append(delivery(2, "a", vec![granted("ann", "g1", None)]))?;
+        log.settle(parked, &Settled::Retried(taken))
+    });
+    let figures = read(&store, |snapshot| snapshot.statistics());
+    let outcomes = [figures.applied, figures.ignored, figures.quarantined];
+    assert_eq!(outcomes, [1, 0, 0]);
+    assert_eq!((figures.duplicate, figures.received), (2, 3));
 }
 
 fn bookkeeping_is_kept<S: Fresh>() {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod clauses;
+mod erasing;
 mod facts;
 mod files;
 mod reads;

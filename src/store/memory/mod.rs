@@ -6,14 +6,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::chain::Salts;
 use super::{
-    BatchMark, Entry, Packet, Parked, Projection, RunId, Snapshot, Store, StoreError, StoreReader,
-    Transaction,
+    BatchMark, Entry, Hash, Packet, Parked, Projection, RunId, Snapshot, Store, StoreError,
+    StoreReader, Transaction,
 };
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Mention, Position, SourceName, UserId};
 use crate::domain::time::RecordedAt;
 
 mod read;
+mod redact;
 mod write;
 
 /// A store in memory. A transaction waits for every read that is going on, and reads wait for it.
@@ -104,6 +105,7 @@ struct Tables {
     mentions: BTreeMap<Mention, BTreeSet<Position>>,
     packets: BTreeMap<(SourceName, GrantKey), Packet>,
     batches: BTreeMap<(RunId, u64), BatchMark>,
+    former_keys: BTreeMap<Hash, String>,
     projections: BTreeMap<GrantId, Projection>,
     /// The grants some window of which is the user's.
     by_holder: BTreeMap<UserId, BTreeSet<GrantId>>,

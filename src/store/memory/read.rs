@@ -12,8 +12,9 @@ use crate::domain::id::{
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, EntryKind, Head, Packet, Parked, Projection, RecordedAnomaly,
-    RecordedLink, RecordedRules, RunId, Settled, Snapshot, Statistics, StoreError, append,
+    BatchMark, Entry, EntryFilter, EntryKind, FormerKey, Hash, Head, Packet, Parked, Projection,
+    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Settled, Snapshot, Statistics, StoreError,
+    append,
 };
 
 impl Snapshot for Tables {
@@ -341,8 +342,36 @@ impl Snapshot for Tables {
         Ok(self.quarantine.get(&position).cloned())
     }
 
+    fn erasures(&self) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.recorded_erasures())
+    }
+
+    fn count_erased(&self) -> Result<u64, StoreError> {
+        Ok(size(self.erased()))
+    }
+
+    fn former_key(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
+        Ok(self.former_keys.get(digest).cloned())
+    }
+
+    fn former_keys(&self) -> Result<Vec<FormerKey>, StoreError> {
+        Ok(self.all_former_keys())
+    }
+
+    fn packets_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<(GrantId, Packet)>, StoreError> {
+        Ok(self.latest_packets(after, limit))
+    }
+
     fn batch(&self, run: &RunId, batch: u64) -> Result<Option<BatchMark>, StoreError> {
         Ok(self.batches.get(&(run.clone(), batch)).cloned())
+    }
+
+    fn contradiction(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 
     fn statistics(&self) -> Result<Statistics, StoreError> {
@@ -377,13 +406,20 @@ impl Tables {
                 figures.quarantined += 1 + entry.repetitions;
                 figures.parked += u64::from(settled == Settled::Open);
             }
-            Some(Settled::Retried(_)) | None => figures.duplicate += entry.repetitions,
+            Some(Settled::Retried(by)) => {
+                // Settled by another delivery, it is a repetition of that one.
+                let is_repetition = self
+                    .at(by)
+                    .is_some_and(|(entry, _)| entry.fact.kind == EntryKind::Delivery);
+                figures.duplicate += entry.repetitions + u64::from(is_repetition);
+            }
+            None => figures.duplicate += entry.repetitions,
         }
         match (entry.fact.kind, entry.fact.outcome) {
             (EntryKind::Delivery | EntryKind::Retry, Outcome::Applied) => figures.applied += 1,
             (EntryKind::Delivery | EntryKind::Retry, Outcome::Ignored) => figures.ignored += 1,
             (EntryKind::Delivery | EntryKind::Retry, Outcome::Quarantined | Outcome::Duplicate)
-            | (EntryKind::Discard | EntryKind::Rules, _) => {}
+            | (EntryKind::Discard | EntryKind::Rules | EntryKind::Erasure, _) => {}
         }
     }
 }

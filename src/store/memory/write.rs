@@ -12,9 +12,9 @@ use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::chain::{self, Salts};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, Head, NewEntry, Packet, Parked, Projection, RecordedAnomaly,
-    RecordedLink, RecordedRules, RunId, Settled, Snapshot, Statistics, StoreError, Transaction,
-    append,
+    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Packet, Parked, Projection,
+    RecordedAnomaly, RecordedLink, RecordedRules, Redaction, RunId, Settled, Snapshot, Statistics,
+    StoreError, Transaction, append,
 };
 
 /// Takes one change back.
@@ -22,8 +22,8 @@ type Undo = Box<dyn FnOnce(&mut Tables)>;
 
 /// A transaction. Dropped without [`Session::keep`], by an error or a panic, it takes all its changes back.
 pub(super) struct Session<'t> {
-    tables: &'t mut Tables,
-    salts: &'t Salts,
+    pub(super) tables: &'t mut Tables,
+    pub(super) salts: &'t Salts,
     undo: Vec<Undo>,
 }
 
@@ -41,7 +41,7 @@ impl<'t> Session<'t> {
         self.undo.clear();
     }
 
-    fn undo_by(&mut self, undo: impl FnOnce(&mut Tables) + 'static) {
+    pub(super) fn undo_by(&mut self, undo: impl FnOnce(&mut Tables) + 'static) {
         self.undo.push(Box::new(undo));
     }
 
@@ -63,32 +63,36 @@ impl<'t> Session<'t> {
 
     /// Makes an event findable by whatever it names.
     fn index(&mut self, recorded: &RecordedEvent) {
-        let place: Place = (recorded.position, recorded.key.index);
-        let tables = &mut *self.tables;
-        let statement = &recorded.event.statement;
-        for user in statement.users() {
-            tables
-                .by_user
-                .entry(user.clone())
-                .or_default()
-                .insert(place);
-        }
-        match statement {
-            Statement::Grant(statement) => {
-                let grant = statement.grant.clone();
-                if let Some(parent) = parent(recorded) {
-                    let child = (grant.clone(), place);
-                    tables.by_parent.entry(parent).or_default().insert(child);
-                }
-                tables.by_grant.entry(grant).or_default().insert(place);
+        index(self.tables, recorded);
+    }
+}
+
+/// Makes an event findable by whatever it names.
+pub(super) fn index(tables: &mut Tables, recorded: &RecordedEvent) {
+    let place: Place = (recorded.position, recorded.key.index);
+    let statement = &recorded.event.statement;
+    for user in statement.users() {
+        tables
+            .by_user
+            .entry(user.clone())
+            .or_default()
+            .insert(place);
+    }
+    match statement {
+        Statement::Grant(statement) => {
+            let grant = statement.grant.clone();
+            if let Some(parent) = parent(recorded) {
+                let child = (grant.clone(), place);
+                tables.by_parent.entry(parent).or_default().insert(child);
             }
-            Statement::Withdrawal { source, key } => {
-                let key = (source.clone(), key.clone());
-                let times = tables.withdrawals.entry(key).or_default();
-                times.insert(recorded.recorded_at);
-            }
-            Statement::User(_) | Statement::Link { .. } => {}
+            tables.by_grant.entry(grant).or_default().insert(place);
         }
+        Statement::Withdrawal { source, key } => {
+            let key = (source.clone(), key.clone());
+            let times = tables.withdrawals.entry(key).or_default();
+            times.insert(recorded.recorded_at);
+        }
+        Statement::User(_) | Statement::Link { .. } => {}
     }
 }
 
@@ -107,8 +111,8 @@ fn parent(recorded: &RecordedEvent) -> Option<GrantId> {
     }
 }
 
-/// The reverse of [`Session::index`] for the last event of the log.
-fn forget(tables: &mut Tables, recorded: &RecordedEvent) {
+/// The reverse of [`index`].
+pub(super) fn forget(tables: &mut Tables, recorded: &RecordedEvent) {
     let place: Place = (recorded.position, recorded.key.index);
     let statement = &recorded.event.statement;
     for user in statement.users() {
@@ -219,6 +223,7 @@ impl Transaction for Session<'_> {
             salt,
             digest,
             hash,
+            erased_by: None,
         };
         self.tables.log.push((entry, events));
         self.undo_by(forget_last_entry);
@@ -299,6 +304,46 @@ impl Transaction for Session<'_> {
         self.undo_by(move |tables| tables.batches = before);
         Ok(())
     }
+
+    fn redact(&mut self, redaction: &Redaction) -> Result<Hash, StoreError> {
+        self.redact_entry(redaction)
+    }
+
+    fn note_erased(&mut self, position: Position) -> Result<(), StoreError> {
+        self.set_erased_by(position, Some(position));
+        self.undo_by(move |tables| {
+            if let Some((entry, _)) = tables.at_mut(position) {
+                entry.erased_by = None;
+            }
+        });
+        Ok(())
+    }
+
+    fn remember_former_key(&mut self, key: &FormerKey) -> Result<(), StoreError> {
+        let (digest, now) = (key.digest, key.now.clone());
+        let before = self.tables.former_keys.insert(digest, now);
+        self.undo_by(move |tables| restore(&mut tables.former_keys, digest, before));
+        Ok(())
+    }
+
+    fn forget_packet(&mut self, grant: &GrantId) -> Result<(), StoreError> {
+        let key = (grant.source.clone(), grant.key.clone());
+        let before = self.tables.packets.remove(&key);
+        self.undo_by(move |tables| restore(&mut tables.packets, key, before));
+        Ok(())
+    }
+
+    fn forget_receipts(&mut self, hold: &dyn Fn(&[u8]) -> bool) -> Result<(), StoreError> {
+        let before = self.tables.batches.clone();
+        let batches = &mut self.tables.batches;
+        batches.retain(|_, mark| !hold(&mark.receipts));
+        self.undo_by(move |tables| tables.batches = before);
+        Ok(())
+    }
+
+    fn draw(&self, number: u64) -> Result<[u8; 16], StoreError> {
+        Ok(self.salts.draw(number, self.tables.head()?.hash))
+    }
 }
 
 /// Reads in a transaction are reads of the tables as they are by now.
@@ -342,7 +387,13 @@ impl Snapshot for Session<'_> {
         fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
         fn parked_mentioning(mention: &Mention) -> Vec<Position>;
         fn parked(position: Position) -> Option<Parked>;
+        fn erasures() -> Vec<Entry>;
+        fn count_erased() -> u64;
+        fn former_key(digest: &Hash) -> Option<String>;
+        fn former_keys() -> Vec<FormerKey>;
+        fn packets_after(after: Option<&GrantId>, limit: usize) -> Vec<(GrantId, Packet)>;
         fn batch(run: &RunId, batch: u64) -> Option<BatchMark>;
+        fn contradiction() -> Option<String>;
         fn statistics() -> Statistics;
     }
 }

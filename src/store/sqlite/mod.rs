@@ -11,12 +11,15 @@ use super::chain::Salts;
 use super::{Head, Snapshot, Store, StoreError, StoreReader, Transaction};
 
 mod backup;
+mod contradiction;
+mod figures;
 mod open;
 #[cfg(test)]
 mod plans;
 mod project;
 mod queries;
 mod read;
+mod redact;
 mod rows;
 mod upgrade;
 mod write;
@@ -147,6 +150,14 @@ impl Store for SqliteStore {
         }
         result
     }
+
+    /// Nothing is put back into the file that another process has not to wait for: while it lasts, others cannot write.
+    fn wipe_erased(&mut self) -> Result<(), StoreError> {
+        let connection = self.file.take()?;
+        redact::wipe(&connection)?;
+        self.file.connection = Some(connection);
+        Ok(())
+    }
 }
 
 /// A handle on a SQLite file that only reads.
@@ -247,6 +258,11 @@ impl<'c> Session<'c> {
             is_broken: Cell::new(false),
             is_doomed: Cell::new(false),
         }
+    }
+
+    fn salts(&self) -> Result<&'c Salts, StoreError> {
+        let only_reads = || StoreError::Unavailable("the handle only reads".to_owned());
+        self.salts.ok_or_else(only_reads)
     }
 
     /// Begins or ends the transaction.

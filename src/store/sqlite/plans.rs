@@ -38,6 +38,9 @@ const LOOK_UPS: &[&str] = &[
     ANOMALIES,
     ANOMALIES_FROM,
     BATCH,
+    ERASURES,
+    FORMER_KEY,
+    PACKETS_AFTER,
     "SELECT product FROM windows WHERE user_id = ?1 AND start_at <= ?2 AND end_at > ?2",
 ];
 

@@ -120,3 +120,14 @@ pub(super) const ANOMALIES_FROM: &str = "SELECT position, event_index, source, g
      WHERE (position, event_index) >= (?1, ?2) ORDER BY position, event_index";
 pub(super) const BATCH: &str =
     "SELECT lines, digest, receipts FROM batches WHERE run = ?1 AND batch = ?2";
+pub(super) const ERASURES: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM deliveries d INDEXED BY deliveries_of_erasures WHERE d.kind = 'erasure' AND d.position > 0 \
+     ORDER BY d.position"
+);
+pub(super) const COUNT_ERASED: &str = "SELECT count(*) FROM erased";
+pub(super) const FORMER_KEY: &str = "SELECT now FROM former_keys WHERE digest = ?1";
+pub(super) const FORMER_KEYS: &str = "SELECT digest, now FROM former_keys ORDER BY digest";
+pub(super) const PACKETS_AFTER: &str = "SELECT source, grant_key, dedupe_key, text_digest FROM packets \
+     WHERE (source, grant_key) > (?1, ?2) ORDER BY source, grant_key LIMIT ?3";

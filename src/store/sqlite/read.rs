@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension as _, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::Session;
 use super::queries::{
-    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_USERS, ENTRIES_AFTER, ENTRY, EVENTS_OF,
-    GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER,
-    LATEST_PACKET, LINKED_AFTER, LINKS_OF_ALIAS, LINKS_OF_USER, PARKED, PARKED_AFTER,
-    PARKED_MENTIONING, PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, RULES, SEGMENTS,
-    SEGMENTS_NAMING, STATE, USER_EVENTS, USERS_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
+    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY,
+    ERASURES, EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD,
+    HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER, LINKS_OF_ALIAS,
+    LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING, PARKED_WITH_KEY,
+    POSITION_AT, PROJECTED_AFTER, RULES, SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS,
+    USERS_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
 };
 use super::rows::{self, Columns, entry_columns};
 use crate::domain::event::{RecordedEvent, Statement};
@@ -21,8 +22,8 @@ use crate::domain::id::{
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, Head, Packet, Parked, Projection, RecordedAnomaly, RecordedLink,
-    RecordedRules, RunId, Snapshot, Statistics, StoreError, append,
+    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, Packet, Parked, Projection,
+    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot, Statistics, StoreError, append,
 };
 
 impl Snapshot for Session<'_> {
@@ -308,6 +309,44 @@ impl Snapshot for Session<'_> {
         self.one(PARKED, [rows::number(position)], rows::parked)
     }
 
+    fn erasures(&self) -> Result<Vec<Entry>, StoreError> {
+        self.all(ERASURES, [], rows::entry)
+    }
+
+    fn count_erased(&self) -> Result<u64, StoreError> {
+        let count = self.one(COUNT_ERASED, [], |row| rows::count(row, 0))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn former_key(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
+        self.one(FORMER_KEY, [digest.0], |row| row.get(0))
+    }
+
+    fn former_keys(&self) -> Result<Vec<FormerKey>, StoreError> {
+        self.all(FORMER_KEYS, [], |row| {
+            Ok(FormerKey {
+                digest: row.hash(0)?,
+                now: row.get(1)?,
+            })
+        })
+    }
+
+    fn packets_after(
+        &self,
+        after: Option<&GrantId>,
+        limit: usize,
+    ) -> Result<Vec<(GrantId, Packet)>, StoreError> {
+        let [source, key] = after.map_or(["", ""], of_grant);
+        let params = params![source, key, rows::limit(limit)];
+        self.all(PACKETS_AFTER, params, |row| {
+            let packet = Packet {
+                key: row.id(2, DedupeKey::new)?,
+                text_digest: row.hash(3)?,
+            };
+            Ok((row.grant(0)?, packet))
+        })
+    }
+
     fn batch(&self, run: &RunId, batch: u64) -> Result<Option<BatchMark>, StoreError> {
         let params = params![run.0.0, rows::number(Position(batch))];
         self.one(BATCH, params, |row| {
@@ -317,6 +356,10 @@ impl Snapshot for Session<'_> {
                 receipts: row.get(2)?,
             })
         })
+    }
+
+    fn contradiction(&self) -> Result<Option<String>, StoreError> {
+        self.first_contradiction()
     }
 
     fn statistics(&self) -> Result<Statistics, StoreError> {
@@ -356,49 +399,6 @@ impl Session<'_> {
         let mut anomalies = self.all(ANOMALIES, of_grant(grant), rows::anomaly)?;
         anomalies.sort_unstable();
         Ok(anomalies)
-    }
-
-    fn figures(&self) -> Result<Statistics, StoreError> {
-        let read = || {
-            let totals =
-                "SELECT applied, ignored, repeated, events, grants, windows, anomalies FROM totals";
-            let (mut figures, repeated) = self.connection.query_row(totals, [], |row| {
-                let figures = Statistics {
-                    applied: rows::count(row, 0)?,
-                    ignored: rows::count(row, 1)?,
-                    events: rows::count(row, 3)?,
-                    grants: rows::count(row, 4)?,
-                    windows: rows::count(row, 5)?,
-                    anomalies: rows::count(row, 6)?,
-                    ..Statistics::default()
-                };
-                Ok((figures, rows::count(row, 2)?))
-            })?;
-            let parked = "SELECT count(*), count(*) FILTER (WHERE q.settled = 'open'), coalesce(sum(r.count), 0) \
-                 FROM quarantine q LEFT JOIN repetitions r ON r.position = q.position WHERE q.settled <> 'retried'";
-            let (kept, open, parked_again) = self.connection.query_row(parked, [], |row| {
-                Ok((
-                    rows::count(row, 0)?,
-                    rows::count(row, 1)?,
-                    rows::count(row, 2)?,
-                ))
-            })?;
-            figures.parked = open;
-            figures.quarantined = kept.saturating_add(parked_again);
-            figures.duplicate = repeated.saturating_sub(parked_again);
-            figures.received = [figures.ignored, figures.quarantined, figures.duplicate]
-                .into_iter()
-                .fold(figures.applied, u64::saturating_add);
-            let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-            let bytes = self
-                .connection
-                .query_row(size, [], |row| rows::count(row, 0));
-            figures.bytes = bytes.optional()?.unwrap_or(0);
-            Ok(figures)
-        };
-        let mut figures = read().map_err(|error: rusqlite::Error| self.note(&error))?;
-        figures.entries = self.head()?.position.0;
-        Ok(figures)
     }
 }
 

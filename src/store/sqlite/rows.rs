@@ -131,7 +131,8 @@ macro_rules! entry_columns {
     () => {
         "d.position, d.kind, d.of_position, d.source, d.dedupe_key, d.recorded_at, d.received_at, d.outcome, \
          d.arrival_is_order, d.event_count, d.event_name, d.reason, d.field, d.detail, d.salt, d.digest, d.hash, \
-         d.query, d.headers, d.body, (SELECT r.count FROM repetitions r WHERE r.position = d.position)"
+         d.query, d.headers, d.body, (SELECT r.count FROM repetitions r WHERE r.position = d.position), \
+         (SELECT x.erased_by FROM erased x WHERE x.position = d.position)"
     };
 }
 pub(super) use entry_columns;
@@ -141,6 +142,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
     let of: Option<i64> = row.get(2)?;
     let received_at: Option<i64> = row.get(6)?;
     let repetitions: Option<i64> = row.get(20)?;
+    let erased_by: Option<i64> = row.get(21)?;
     let fact = NewEntry {
         kind: row.named(1, kind)?,
         of: of.map(|_| row.position(2)).transpose()?,
@@ -166,12 +168,13 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
         salt: row.get(14)?,
         digest: row.hash(15)?,
         hash: row.hash(16)?,
+        erased_by: erased_by.map(|_| row.position(21)).transpose()?,
     })
 }
 
 fn kind(name: &str) -> Option<EntryKind> {
-    use EntryKind::{Delivery, Discard, Retry, Rules};
-    [Delivery, Retry, Discard, Rules]
+    use EntryKind::{Delivery, Discard, Erasure, Retry, Rules};
+    [Delivery, Retry, Discard, Rules, Erasure]
         .into_iter()
         .find(|kind| kind.name() == name)
 }

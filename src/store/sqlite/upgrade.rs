@@ -13,9 +13,10 @@ use crate::domain::rules::Rules;
 use crate::store::append;
 
 /// The newest schema this program knows.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 const SCHEMA_1: &str = include_str!("schema_1.sql");
 const SCHEMA_2: &str = include_str!("schema_2.sql");
+const SCHEMA_3: &str = include_str!("schema_3.sql");
 
 const PARKED: &str = "SELECT d.position, d.source, d.body, d.query FROM quarantine q \
      CROSS JOIN deliveries d ON d.position = q.position ORDER BY d.position";
@@ -30,6 +31,9 @@ pub(super) fn upgrade(connection: &Connection, found: i64) -> Result<(), rusqlit
     if found < 2 {
         connection.execute_batch(SCHEMA_2)?;
         mention_all(connection)?;
+    }
+    if found < 3 {
+        connection.execute_batch(SCHEMA_3)?;
     }
     connection.pragma_update(None, "user_version", SCHEMA)
 }

@@ -2,6 +2,8 @@
 
 use rusqlite::{ErrorCode, params};
 
+use super::read::of_grant;
+use super::redact::PUT_ERASED;
 use super::rows::{self, StatementColumns};
 use super::{Session, must_reopen};
 use crate::domain::delivery::Outcome;
@@ -9,8 +11,8 @@ use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{GrantId, GrantKey, Position, SourceName};
 use crate::store::chain::{self, Hash};
 use crate::store::{
-    BatchMark, EntryKind, Head, NewEntry, Packet, Projection, RunId, Settled, Snapshot as _,
-    StoreError, Transaction, append,
+    BatchMark, EntryKind, FormerKey, Head, NewEntry, Packet, Projection, Redaction, RunId, Settled,
+    Snapshot as _, StoreError, Transaction, append,
 };
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (position, kind, of_position, source, dedupe_key, recorded_at, \
@@ -32,6 +34,7 @@ const COUNT_REPETITION: &str = "INSERT INTO repetitions (position, count) VALUES
 const REMEMBER_PACKET: &str = "INSERT INTO packets (source, grant_key, dedupe_key, text_digest) \
      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
      SET dedupe_key = excluded.dedupe_key, text_digest = excluded.text_digest";
+const FORGET_PACKET: &str = "DELETE FROM packets WHERE source = ?1 AND grant_key = ?2";
 const SETTLE: &str = "UPDATE quarantine SET settled = ?2, settled_by = ?3 WHERE position = ?1";
 const MARK_BATCH: &str = "INSERT INTO batches (run, batch, lines, digest, receipts) VALUES (?1, ?2, ?3, ?4, ?5) \
      ON CONFLICT DO UPDATE SET lines = excluded.lines, digest = excluded.digest, receipts = excluded.receipts";
@@ -57,10 +60,7 @@ impl Transaction for Session<'_> {
         let position = Position(head.position.0.saturating_add(1));
         let events = std::mem::take(&mut fact.events);
         let mentions = std::mem::take(&mut fact.mentions);
-        let salt = self
-            .salts
-            .ok_or_else(|| StoreError::Unavailable("the handle only reads".to_owned()))?
-            .salt(position, head.hash);
+        let salt = self.salts()?.salt(position, head.hash);
         let digest = chain::digest(&fact, &events, &salt);
         let hash = chain::hash(head.hash, position, &fact, digest);
         let events = append::recorded(&fact, events, position)?;
@@ -148,6 +148,31 @@ impl Transaction for Session<'_> {
         self.run("DELETE FROM batches WHERE run = ?1", [run.0.0])
             .map(|_| ())
     }
+
+    fn redact(&mut self, redaction: &Redaction) -> Result<Hash, StoreError> {
+        self.redact_entry(redaction)
+    }
+
+    fn note_erased(&mut self, position: Position) -> Result<(), StoreError> {
+        let position = rows::number(position);
+        self.run(PUT_ERASED, [position, position]).map(|_| ())
+    }
+
+    fn remember_former_key(&mut self, key: &FormerKey) -> Result<(), StoreError> {
+        self.put_former_key(key)
+    }
+
+    fn forget_packet(&mut self, grant: &GrantId) -> Result<(), StoreError> {
+        self.run(FORGET_PACKET, of_grant(grant)).map(|_| ())
+    }
+
+    fn forget_receipts(&mut self, hold: &dyn Fn(&[u8]) -> bool) -> Result<(), StoreError> {
+        self.forget_receipts_that(hold)
+    }
+
+    fn draw(&self, number: u64) -> Result<[u8; 16], StoreError> {
+        Ok(self.salts()?.draw(number, self.head()?.hash))
+    }
 }
 
 /// How many applied and how many ignored deliveries an entry adds.
@@ -156,7 +181,7 @@ fn counted_as(fact: &NewEntry) -> (i64, i64) {
         (EntryKind::Delivery | EntryKind::Retry, Outcome::Applied) => (1, 0),
         (EntryKind::Delivery | EntryKind::Retry, Outcome::Ignored) => (0, 1),
         (EntryKind::Delivery | EntryKind::Retry, Outcome::Quarantined | Outcome::Duplicate)
-        | (EntryKind::Discard | EntryKind::Rules, _) => (0, 0),
+        | (EntryKind::Discard | EntryKind::Rules | EntryKind::Erasure, _) => (0, 0),
     }
 }
 
@@ -211,10 +236,7 @@ impl Session<'_> {
 
     fn insert_event(&self, recorded: &RecordedEvent) -> Result<(), StoreError> {
         let statement = &recorded.event.statement;
-        let columns = StatementColumns::of(statement, &recorded.key.source).map_err(|error| {
-            self.is_doomed.set(true);
-            StoreError::Corrupt(error.to_string())
-        })?;
+        let columns = self.columns(recorded)?;
         let source = columns.source.as_str();
         let params = params![
             source,
@@ -234,17 +256,25 @@ impl Session<'_> {
             columns.statement,
         ];
         self.run(INSERT_EVENT, params)?;
-        if !columns.grant_key.is_empty() {
-            for user in columns.user_id.into_iter().chain(columns.other_user_id) {
-                let params = [user.as_str(), source, columns.grant_key];
-                self.run(INSERT_GRANT_USER, params)?;
-            }
-        }
+        self.name_grant_users(&columns)?;
         if let Statement::Withdrawal { source, key } = statement {
             let recorded_at = recorded.recorded_at.0.micros();
             let position = rows::number(recorded.position);
             let params = params![source.as_str(), key.as_str(), recorded_at, position];
             self.run(INSERT_WITHDRAWAL, params)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn name_grant_users(
+        &self,
+        columns: &StatementColumns<'_>,
+    ) -> Result<(), StoreError> {
+        if !columns.grant_key.is_empty() {
+            for user in columns.user_id.into_iter().chain(columns.other_user_id) {
+                let params = [user.as_str(), columns.source.as_str(), columns.grant_key];
+                self.run(INSERT_GRANT_USER, params)?;
+            }
         }
         Ok(())
     }

@@ -1,0 +1,77 @@
+//! What an erasure leaves of an entry, and by what a repetition of it is still known.
+
+use sha2::{Digest as _, Sha256};
+
+use super::chain::Hash;
+use super::{Entry, EntryRefusal, NewEntry};
+use crate::domain::event::Event;
+use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
+
+/// What an entry holds from its erasure on. What it does not speak of goes: headers, query, and where and how a delivery in
+/// quarantine was wrong.
+///
+/// Metadata, digest and hash of the entry stay, so the chain goes on; its salt is replaced by another one, so that what is
+/// gone cannot be guessed by its digest. Whoever renames a key does so wherever the log names it, in the same transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    /// The entry.
+    pub position: Position,
+    /// The entry that records the erasure, which may be about to be appended.
+    pub erased_by: Position,
+    /// Its key from now on.
+    pub dedupe_key: DedupeKey,
+    /// Its body from now on: empty, but for an erasure, which says what it erased.
+    pub body: Vec<u8>,
+    /// Its events from now on: as many as before, each of the same change and time.
+    pub events: Vec<Event>,
+}
+
+/// A key that held an erased id, known by its digest, and what it is now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FormerKey {
+    /// The digest of what it was: [`FormerKey::of_delivery`] or [`FormerKey::of_grant`].
+    pub digest: Hash,
+    /// The key now.
+    pub now: String,
+}
+
+impl FormerKey {
+    /// By what a delivery's former key is found: SHA-256 over `delivery`, the source and the key, each after its length.
+    pub fn of_delivery(source: &SourceName, key: &DedupeKey) -> Hash {
+        digest("delivery", source, key.as_str())
+    }
+
+    /// By what a grant's former key is found, as [`FormerKey::of_delivery`].
+    pub fn of_grant(grant: &GrantId) -> Hash {
+        digest("grant", &grant.source, grant.key.as_str())
+    }
+}
+
+fn digest(kind: &str, source: &SourceName, key: &str) -> Hash {
+    let mut hasher = Sha256::new();
+    for part in [kind, source.as_str(), key] {
+        hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    Hash(hasher.finalize().into())
+}
+
+/// The field that a refusal names when nothing is left of what it was about.
+const WHOLE: &str = "body";
+
+/// What is left of an entry.
+pub(super) fn left_of(entry: &Entry, redaction: &Redaction) -> NewEntry {
+    let fact = &entry.fact;
+    NewEntry {
+        dedupe_key: redaction.dedupe_key.clone(),
+        body: redaction.body.clone(),
+        headers: None,
+        query: None,
+        refusal: fact.refusal.as_ref().map(|refusal| EntryRefusal {
+            reason: refusal.reason,
+            field: WHOLE.to_owned(),
+            detail: String::new(),
+        }),
+        ..fact.clone()
+    }
+}
