@@ -16,6 +16,8 @@
 //! Nothing here reads a clock, an environment variable or a configuration file: the caller hands in the time, the
 //! [`Secrets`] and the [`Rules`].
 
+#![forbid(unsafe_code)]
+
 pub mod domain;
 mod engine;
 pub mod provider;
@@ -43,18 +45,19 @@ pub use domain::window::{Segment, Window};
 pub use engine::{
     AccessTurn, Applied, Attribution, Batch, BatchReceipts, BlockToLift, Blocked, Changes,
     ChangesCursor, ChangesPage, ChangesQuestion, Correction, CursorError, Delivery, Effect, Engine,
-    EngineError, Explanation, Export, ExportedLine, Fault, FileError, FileOptions, Finding,
-    FindingKind, GrantStanding, GrantSummary, GrantView, Grounds, GroundsError, HeldGrant,
-    HoldersQuestion, Import, ImportRefusal, Imported, KeptBy, Lane, LaneEvent, Line, LineReceipt,
-    LogEntry, Mentioning, PlanSummary, PlannedChange, Progress, Reader, Receipt, ReconcileQuestion,
-    Reconciliation, Retried, Secrets, Spans, StaffChange, StaffStatement, StandingBlock,
-    StatedRefusal, Step, Subscriber, SubscriberList, SubscriberRow, Timeline, TurnCause,
-    UserWindow, Verification, brings_rules, decision_json, provider_of, read_line, write_line,
-    write_request,
+    EngineError, Erased, ErasureGrounds, ErasurePlan, Explanation, Export, ExportedLine, Fault,
+    FileError, FileOptions, Finding, FindingKind, GrantStanding, GrantSummary, GrantView, Grounds,
+    GroundsError, HeldGrant, HoldersQuestion, Import, ImportRefusal, Imported, KeptBy, KeptHead,
+    KeptHeadError, Lane, LaneEvent, Line, LineReceipt, LogEntry, Mentioning, PlanSummary,
+    PlannedChange, Progress, Reader, Receipt, ReconcileQuestion, Reconciliation, Retried, Secrets,
+    Spans, StaffChange, StaffStatement, StandingBlock, StatedRefusal, Step, Subscriber,
+    SubscriberList, SubscriberRow, Timeline, TurnCause, UserWindow, Verification, brings_rules,
+    decision_json, provider_of, read_line, write_line, write_request,
 };
 pub use provider::{PROVIDERS, Provider, Request, Secret, Verified, VerifyError};
 pub use rusqlite;
 pub use store::{
-    Entry, EntryFilter, EntryKind, Hash, MemoryReader, MemoryStore, Parked, RunId, Settled,
-    SqliteReader, SqliteStore, SqliteStoreOptions, Statistics, Store, StoreError, StoreReader,
+    Entry, EntryFilter, EntryKind, FormerKey, Hash, MemoryReader, MemoryStore, Parked, Redaction,
+    RunId, Settled, SqliteReader, SqliteStore, SqliteStoreOptions, Statistics, Store, StoreError,
+    StoreReader,
 };

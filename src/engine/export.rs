@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::EngineError;
+use super::erasing::lines::{erased_body, erasure_body, holder_of};
 use super::line::{write_history_line, write_request};
 use super::reader::Reader;
 use crate::domain::id::{Position, SourceName};
@@ -50,7 +51,8 @@ pub struct ExportedLine {
 impl<R: StoreReader> Reader<R> {
     /// Begins an export of all that is recorded now.
     ///
-    /// Every delivery becomes a line, and so does every retry and discard. Rules become lines only if they changed in the
+    /// Every delivery becomes a line, and so does every retry, discard and erasure. What was erased is written as what is
+    /// left of it. Rules become lines only if they changed in the
     /// course of the log: if they never did, the file takes the rules of the place it is read at.
     ///
     /// # Errors
@@ -121,6 +123,12 @@ fn line(
     let fact = &entry.fact;
     let recorded_at = fact.recorded_at.0;
     let body = match fact.kind {
+        EntryKind::Delivery | EntryKind::Retry | EntryKind::Discard
+            if entry.erased_by.is_some() =>
+        {
+            erased_body(snapshot, entry)?
+        }
+        EntryKind::Erasure => erasure_body(snapshot, entry)?,
         EntryKind::Delivery => {
             return Ok(Some(ExportedLine {
                 kind: fact.kind,
@@ -133,10 +141,11 @@ fn line(
                 .map_err(|error| damaged(entry.position, &error.to_string()))?;
             rules_body(rules.get())
         }
-        EntryKind::Retry => said_of("retry", &entry_of(snapshot, entry)?, None),
+        EntryKind::Retry => said_of("retry", &entry_of(snapshot, entry)?, &[]),
         EntryKind::Discard => {
             let why = String::from_utf8_lossy(&fact.body);
-            said_of("discard", &entry_of(snapshot, entry)?, Some(&why))
+            let why = [("why", json!(why))];
+            said_of("discard", &entry_of(snapshot, entry)?, &why)
         }
     };
     Ok(Some(own(fact.kind, recorded_at, &body)))
@@ -175,7 +184,10 @@ fn taken_before(snapshot: &dyn Snapshot, export: &Export) -> Result<Vec<Exported
                 continue;
             }
             if let Some(entry) = snapshot.entry(one.position)? {
-                let body = said_of("retry", &entry, None);
+                let holder = holder_of(snapshot, &entry, one.settled)?;
+                let holder: Vec<(&str, Value)> =
+                    holder.iter().map(|key| ("holder", json!(key))).collect();
+                let body = said_of("retry", &entry, &holder);
                 lines.push(own(EntryKind::Retry, export.until_recorded, &body));
             }
         }
@@ -187,13 +199,16 @@ fn rules_body(rules: &str) -> String {
 }
 
 /// What was done to a parked delivery. Its key alone need not tell it from others, so the time goes with it.
-fn said_of(what: &str, parked: &Entry, why: Option<&str>) -> String {
+fn said_of(what: &str, parked: &Entry, more: &[(&str, Value)]) -> String {
     let fact = &parked.fact;
     let (source, key): (Value, Value) = (json!(fact.source), json!(fact.dedupe_key));
     let recorded_at = json!(fact.recorded_at);
-    let why = why.map_or(String::new(), |why| format!(",\"why\":{}", json!(why)));
+    let more = more
+        .iter()
+        .map(|(name, value)| format!(",\"{name}\":{value}"));
+    let more: String = more.collect();
     format!(
-        "{{\"tenure\":\"{what}\",\"source\":{source},\"key\":{key},\"recorded_at\":{recorded_at}{why}}}"
+        "{{\"tenure\":\"{what}\",\"source\":{source},\"key\":{key},\"recorded_at\":{recorded_at}{more}}}"
     )
 }
 

@@ -4,6 +4,8 @@
 use serde::Deserialize;
 
 use super::delivery::{Content, Delivery, Receipt};
+use super::erasing::again;
+use super::erasing::lines::{ErasedLine, ErasureLine};
 use super::facts::rules_at;
 use super::ingest::{refuse_reserved, rules_entry};
 use super::line::read_line;
@@ -40,6 +42,9 @@ pub(crate) enum Own {
         key: DedupeKey,
         #[serde(default)]
         recorded_at: Option<Instant>,
+        /// The key of the same delivery, taken before, where it cannot be decoded again.
+        #[serde(default)]
+        holder: Option<DedupeKey>,
     },
     /// A parked delivery was discarded.
     Discard {
@@ -49,6 +54,10 @@ pub(crate) enum Own {
         recorded_at: Option<Instant>,
         why: String,
     },
+    /// What is left of an entry that was erased.
+    Erased(Box<ErasedLine>),
+    /// A user's personal data was erased.
+    Erasure(ErasureLine),
 }
 
 /// Whether a file that begins with this line brings the rules with it that its deliveries were decoded under. A database
@@ -159,12 +168,16 @@ fn record_again(
             source,
             key,
             recorded_at,
+            holder,
         } => {
             let position = match parked(transaction, &source, &key, recorded_at)? {
                 Ok((position, Settled::Open)) => position,
                 Ok((position, settled)) => return Ok(Ok(settled_before(position, settled))),
                 Err(refusal) => return Ok(Err(refusal)),
             };
+            if let Some(holder) = holder {
+                return settled_by_holder(transaction, position, &source, &holder);
+            }
             let retried = retry(transaction, secrets, position, claimed)?;
             receipt_of(transaction, position, retried).map(Ok)
         }
@@ -182,10 +195,31 @@ fn record_again(
             let position = discard(transaction, position, &why, claimed)?;
             Ok(Ok(receipt(Outcome::Ignored, position, Some(DISCARDED))))
         }
+        Own::Erased(line) => again::erased(transaction, *line, claimed),
+        Own::Erasure(line) => again::erasure(transaction, line, claimed).map(Ok),
     }
 }
 
-fn receipt(outcome: Outcome, position: Position, kind: Option<&str>) -> Receipt {
+/// A retry that had found its delivery taken already.
+fn settled_by_holder(
+    transaction: &mut dyn Transaction,
+    parked: Position,
+    source: &SourceName,
+    holder: &DedupeKey,
+) -> Result<Result<Receipt, Refusal>, EngineError> {
+    let Some(position) = transaction.key_holder(source, holder)? else {
+        let detail = "no delivery has this key";
+        return Ok(Err(refused_field("body.holder", detail)));
+    };
+    transaction.settle(parked, &Settled::Retried(position))?;
+    Ok(Ok(receipt(Outcome::Duplicate, position, None)))
+}
+
+pub(super) fn refused_field(field: &str, detail: &str) -> Refusal {
+    Refusal::new(Reason::BadField, field, detail)
+}
+
+pub(super) fn receipt(outcome: Outcome, position: Position, kind: Option<&str>) -> Receipt {
     Receipt {
         outcome,
         position,
@@ -249,7 +283,7 @@ fn rules_again(
 }
 
 /// The parked delivery a line speaks of: the one recorded then, or else the only one of its key that is open.
-fn parked(
+pub(super) fn parked(
     snapshot: &dyn Snapshot,
     source: &SourceName,
     key: &DedupeKey,
@@ -281,7 +315,7 @@ fn parked(
         .ok_or_else(none))
 }
 
-fn settled_before(position: Position, settled: Settled) -> Receipt {
+pub(super) fn settled_before(position: Position, settled: Settled) -> Receipt {
     let position = match settled {
         Settled::Open => position,
         Settled::Retried(at) | Settled::Discarded(at) => at,

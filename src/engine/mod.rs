@@ -17,11 +17,13 @@ use crate::store::{Store, StoreError};
 
 mod changes;
 mod delivery;
+mod erasing;
 mod explain;
 mod export;
 mod facts;
 mod file;
 mod finding;
+mod head;
 mod history;
 mod holders;
 mod import;
@@ -47,10 +49,12 @@ pub use changes::{
     TurnCause,
 };
 pub use delivery::{Delivery, Receipt};
+pub use erasing::{Erased, ErasureGrounds, ErasurePlan};
 pub use explain::{BlockToLift, Effect, Explanation, GrantSummary, KeptBy, Mentioning, Step};
 pub use export::{Export, ExportedLine};
 pub use file::{FileError, FileOptions, LineReceipt};
 pub use finding::{Finding, FindingKind, Reconciliation};
+pub use head::{KeptHead, KeptHeadError};
 pub use history::brings_rules;
 pub use holders::HoldersQuestion;
 pub use import::{Import, ImportRefusal, Imported, Subscriber, SubscriberRow};
@@ -127,6 +131,9 @@ pub enum EngineError {
         "no source may be called `{0}`: what tenure itself records goes by that name; call the source something else"
     )]
     ReservedName(SourceName),
+    /// Who asks for an erasure, or why, holds the id that is to be erased.
+    #[error("who erases, and why, is kept: it may not hold the user's id; say it with other words")]
+    NamesErased,
 }
 
 impl EngineError {
@@ -139,7 +146,8 @@ impl EngineError {
             | Self::NotParked(_)
             | Self::Cursor(_)
             | Self::NotEmpty
-            | Self::ReservedName(_) => false,
+            | Self::ReservedName(_)
+            | Self::NamesErased => false,
         }
     }
 }

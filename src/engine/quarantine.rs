@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::facts::rules_at;
-use super::repetition::{Holder, id_conflict, key_and_holder};
+use super::repetition::{Holder, id_conflict, key_and_holder, naming_renamed};
 use super::sources::source;
 use super::taking::{
     RECEIVED_AT, Read, concern, decode, entry_refusal, project_all, settle_content,
@@ -106,7 +106,10 @@ fn open_entry(snapshot: &dyn Snapshot, position: Position) -> Result<Entry, Engi
     entry.ok_or(EngineError::NotParked(position))
 }
 
-fn recorded_now(snapshot: &dyn Snapshot, now: Instant) -> Result<RecordedAt, StoreError> {
+pub(super) fn recorded_now(
+    snapshot: &dyn Snapshot,
+    now: Instant,
+) -> Result<RecordedAt, StoreError> {
     let last = snapshot.head()?.recorded_at;
     Ok(RecordedAt(last.map_or(now, |last| now.max(last.0.next()))))
 }
@@ -178,7 +181,7 @@ fn packet_before(
 }
 
 /// Whether the delivery came after the latest packet of its grant, or there is none.
-fn came_latest(
+pub(super) fn came_latest(
     snapshot: &dyn Snapshot,
     entry: &Entry,
     grant: &GrantKey,
@@ -246,6 +249,7 @@ fn record_retry(
     let source = entry.fact.source.clone();
     let received = entry.fact.received_at.unwrap_or(entry.fact.recorded_at.0);
     let (outcome, events, refusal) = settle_content(read.decoded.content, EffectiveAt(received));
+    let events = naming_renamed(transaction, events)?;
     let mut concerned = BTreeSet::new();
     concern(transaction, &events, &mut concerned)?;
     let count = u32::try_from(events.len()).unwrap_or(u32::MAX);

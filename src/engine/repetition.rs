@@ -2,9 +2,10 @@
 
 use super::taking::Read;
 use crate::domain::delivery::{Outcome, Reason, Refusal};
-use crate::domain::id::{DedupeKey, GrantKey, Position, SourceName};
+use crate::domain::event::{Event, Statement};
+use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName};
 use crate::provider::{Dedupe, digest};
-use crate::store::{Hash, Packet, Snapshot, StoreError};
+use crate::store::{FormerKey, Hash, Packet, Snapshot, StoreError};
 
 /// The latest packet of the grant a packet belongs to.
 pub(crate) fn latest_packet(
@@ -13,8 +14,55 @@ pub(crate) fn latest_packet(
     read: &Read,
 ) -> Result<Option<Packet>, StoreError> {
     match &read.decoded.dedupe {
-        Dedupe::Packet { grant, .. } => snapshot.latest_packet(source, grant),
+        Dedupe::Packet { grant, .. } => match snapshot.latest_packet(source, grant)? {
+            Some(latest) => Ok(Some(latest)),
+            None => latest_of_former(snapshot, source, grant),
+        },
         Dedupe::Key(_) | Dedupe::Text => Ok(None),
+    }
+}
+
+/// As [`latest_packet`], where the key of the grant was renamed since, for it held an erased id.
+fn latest_of_former(
+    snapshot: &dyn Snapshot,
+    source: &SourceName,
+    grant: &GrantKey,
+) -> Result<Option<Packet>, StoreError> {
+    let former = GrantId {
+        source: source.clone(),
+        key: grant.clone(),
+    };
+    let now = snapshot.former_key(&FormerKey::of_grant(&former))?;
+    match now.map(|key| GrantKey::new(&key)) {
+        Some(Ok(now)) => snapshot.latest_packet(source, &now),
+        Some(Err(error)) => Err(StoreError::Corrupt(format!("a former key: {error}"))),
+        None => Ok(None),
+    }
+}
+
+/// What the key of a delivery is now, if it was renamed since it was recorded, for it held an erased id.
+pub(crate) fn renamed_key(
+    snapshot: &dyn Snapshot,
+    source: &SourceName,
+    key: &DedupeKey,
+) -> Result<Option<DedupeKey>, StoreError> {
+    let now = snapshot.former_key(&FormerKey::of_delivery(source, key))?;
+    let now = now.map(|key| DedupeKey::new(&key)).transpose();
+    now.map_err(|error| StoreError::Corrupt(format!("a former key: {error}")))
+}
+
+/// What holds a key, also under the name it was given since.
+fn holder_of(
+    snapshot: &dyn Snapshot,
+    source: &SourceName,
+    key: &DedupeKey,
+) -> Result<Option<Position>, StoreError> {
+    if let Some(position) = snapshot.key_holder(source, key)? {
+        return Ok(Some(position));
+    }
+    match renamed_key(snapshot, source, key)? {
+        Some(now) => snapshot.key_holder(source, &now),
+        None => Ok(None),
     }
 }
 
@@ -44,7 +92,7 @@ pub(crate) fn key_and_holder(
         }
         (dedupe, latest) => dedupe.key(&read.text, latest.map(|it| &it.key)),
     };
-    let Some(position) = snapshot.key_holder(source, &key)? else {
+    let Some(position) = holder_of(snapshot, source, &key)? else {
         return Ok((key, Holder::Nobody));
     };
     let Some(entry) = snapshot.entry(position)? else {
@@ -55,11 +103,12 @@ pub(crate) fn key_and_holder(
         // The key is made of the text: the same key is the same text.
         Dedupe::Text | Dedupe::Packet { .. } => true,
         Dedupe::Key(_) => {
-            let body = match entry.fact.of {
-                None => Some(entry.fact.body),
-                Some(of) => snapshot.entry(of)?.map(|first| first.fact.body),
+            let stated = match entry.fact.of {
+                None => Some(entry),
+                Some(of) => snapshot.entry(of)?,
             };
-            body.as_ref() == Some(&read.request.body)
+            // What was erased cannot be compared any more: it must not come back for being sent again.
+            stated.is_some_and(|it| it.erased_by.is_some() || it.fact.body == read.request.body)
         }
     };
     let holder = if is_same {
@@ -92,4 +141,20 @@ pub(crate) fn held_packet(
 pub(crate) fn id_conflict() -> Refusal {
     let detail = "a delivery of this id and another body came before and stands";
     Refusal::new(Reason::IdConflict, "id", detail)
+}
+
+/// The events, with withdrawals of what goes by another key now naming that key.
+pub(crate) fn naming_renamed(
+    snapshot: &dyn Snapshot,
+    mut events: Vec<Event>,
+) -> Result<Vec<Event>, StoreError> {
+    for event in &mut events {
+        if let Statement::Withdrawal { source, key } = &mut event.statement
+            && snapshot.key_holder(source, key)?.is_none()
+            && let Some(now) = renamed_key(snapshot, source, key)?
+        {
+            *key = now;
+        }
+    }
+    Ok(events)
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::EngineError;
 use super::delivery::Delivery;
+use super::erasing::record::Recorded;
 use super::import::is_import;
 use crate::domain::event::Origin;
 use crate::domain::id::{
@@ -512,6 +513,15 @@ pub(super) fn attribution(
             Ok((!why.is_empty()).then_some(Attribution {
                 actor: None,
                 why: Some(why),
+                file: None,
+                row: None,
+            }))
+        }
+        (EntryKind::Erasure, _) => {
+            let recorded = Recorded::read(entry)?;
+            Ok(recorded.actor.is_some().then_some(Attribution {
+                actor: recorded.actor,
+                why: recorded.why,
                 file: None,
                 row: None,
             }))

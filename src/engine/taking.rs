@@ -8,7 +8,9 @@ use serde_json::json;
 use super::delivery::{Content as Arrived, Delivery, Receipt};
 use super::facts::{project, rules_at};
 use super::line::StatedRefusal;
-use super::repetition::{Holder, held_packet, id_conflict, key_and_holder, latest_packet};
+use super::repetition::{
+    Holder, held_packet, id_conflict, key_and_holder, latest_packet, naming_renamed, renamed_key,
+};
 use super::sources::{Source, mentioned, source};
 use super::{EngineError, Secrets, unknown_source};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
@@ -199,10 +201,17 @@ impl Taking<'_> {
         let Content::Quarantined(refusal) = &read.decoded.content else {
             return Ok(None);
         };
-        for parked in self.transaction.parked_with_key(name, key)? {
+        let mut before = self.transaction.parked_with_key(name, key)?;
+        if let Some(renamed) = renamed_key(self.transaction, name, key)? {
+            before.extend(self.transaction.parked_with_key(name, &renamed)?);
+        }
+        for parked in before {
             let entry = self.transaction.entry(parked.position)?;
             let is_same = entry.is_some_and(|entry| {
-                entry.fact.body == read.request.body && entry.fact.query == read.request.query
+                // What was erased cannot be compared any more.
+                entry.erased_by.is_some()
+                    || (entry.fact.body == read.request.body
+                        && entry.fact.query == read.request.query)
             });
             if is_same && parked.refusal.reason == refusal.reason {
                 self.transaction.count_repetition(parked.position)?;
@@ -228,6 +237,7 @@ impl Taking<'_> {
     ) -> Result<Receipt, EngineError> {
         let effective_at = EffectiveAt(received_at.unwrap_or(recorded_at.0));
         let (outcome, events, refusal) = settle_content(read.decoded.content, effective_at);
+        let events = naming_renamed(self.transaction, events)?;
         let packet = held_packet(&read.decoded.dedupe, outcome, &key, &read.text);
         let mentions = match outcome {
             Outcome::Quarantined => {

@@ -1,12 +1,15 @@
 //! Rebuilding the projection from the log, and verifying both.
 
+use super::erasing::record::Left;
+use super::erasing::verifying::{is_as_left, knows_no_other};
 use super::facts::{project, rules_at};
+use super::head::KeptHead;
 use super::reader::Reader;
 use super::{Engine, EngineError};
 use crate::domain::event::{Event, RecordedEvent, Statement};
 use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
 use crate::domain::rules::Rules;
-use crate::store::chain::{digest, hash};
+use crate::store::chain::hash;
 use crate::store::{
     Entry, Hash, RecordedLink, Snapshot, Store, StoreError, StoreReader, Transaction,
 };
@@ -32,8 +35,8 @@ pub struct Verification {
     pub entries: u64,
     /// How many grants were folded and compared.
     pub grants: u64,
-    /// The hash of the last entry.
-    pub head: Hash,
+    /// The last entry that is sound.
+    pub head: KeptHead,
     /// The first fault, if there is one.
     pub fault: Option<Fault>,
 }
@@ -61,6 +64,25 @@ pub enum Fault {
     /// An entry was not recorded after the one before.
     #[error("position {0}: recorded no later than the entry before")]
     RecordedTime(Position),
+    /// The log ends before an entry whose hash was kept: what stood there was cut off.
+    #[error(
+        "the log ends at position {end}, but a head was kept of position {kept}: what followed was cut off"
+    )]
+    Cut {
+        /// The position of the head that was kept.
+        kept: Position,
+        /// The last position there is.
+        end: Position,
+    },
+    /// The log is sound in itself, but not the one whose hash was kept: from here or from before on it was written anew.
+    #[error("position {0}: not the entry whose hash was kept; the log was rewritten")]
+    Rewritten(Position),
+    /// What the store keeps beside the log contradicts it.
+    #[error("{0}")]
+    Contradiction(String),
+    /// An entry that is not there counts as erased, or a key as one that held an erased id, though no erasure says so.
+    #[error("the tables of what was erased say other things than the erasures of the log")]
+    Erased,
     /// What is stored of a grant is not what follows from the log. A rebuild mends this.
     #[error("grant {0}: the projection does not follow from the log; `rebuild` mends it")]
     Projection(GrantId),
@@ -77,8 +99,10 @@ impl Fault {
             Self::Content(position)
             | Self::Chain(position)
             | Self::Lookup(position)
-            | Self::RecordedTime(position) => Some(*position),
-            Self::Projection(_) | Self::Stray(_) => None,
+            | Self::RecordedTime(position)
+            | Self::Rewritten(position) => Some(*position),
+            Self::Cut { end, .. } => Some(Position(end.0.saturating_add(1))),
+            Self::Contradiction(_) | Self::Erased | Self::Projection(_) | Self::Stray(_) => None,
         }
     }
 }
@@ -130,12 +154,26 @@ pub(super) fn fold_again(
 }
 
 impl<R: StoreReader> Reader<R> {
-    /// Checks the hash chain over the whole log, and that the projection is what follows from it. Stops at the first fault.
+    /// Checks the hash chain over the whole log, that what stands beside it agrees with it, and that the projection is what
+    /// follows from it. Stops at the first fault.
     ///
     /// # Errors
     /// If the store cannot be read. A fault is not an error but a finding.
     pub fn verify(
         &mut self,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Verification, EngineError> {
+        self.verify_against(&[], progress)
+    }
+
+    /// As [`Reader::verify`], and that the log still goes through the heads that were kept elsewhere. Only so a log whose
+    /// end was cut off, or that was written anew as a whole, is told from a sound one.
+    ///
+    /// # Errors
+    /// As [`Reader::verify`].
+    pub fn verify_against(
+        &mut self,
+        kept: &[KeptHead],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Verification, EngineError> {
         self.read(|snapshot| {
@@ -147,6 +185,9 @@ impl<R: StoreReader> Reader<R> {
                 fault,
             };
             if verification.fault.is_none() {
+                verification.fault = beside_log(snapshot, kept)?;
+            }
+            if verification.fault.is_none() {
                 (verification.grants, verification.fault) = verify_projection(snapshot, progress)?;
             }
             Ok(verification)
@@ -154,11 +195,30 @@ impl<R: StoreReader> Reader<R> {
     }
 }
 
+/// What a log that is sound in itself is still to be held against.
+fn beside_log(snapshot: &dyn Snapshot, kept: &[KeptHead]) -> Result<Option<Fault>, StoreError> {
+    for head in kept.iter().filter(|head| head.position.0 > 0) {
+        match snapshot.entry(head.position)? {
+            None => {
+                let (kept, end) = (head.position, snapshot.head()?.position);
+                return Ok(Some(Fault::Cut { kept, end }));
+            }
+            Some(entry) if entry.hash != head.hash => {
+                return Ok(Some(Fault::Rewritten(head.position)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(snapshot.contradiction()?.map(Fault::Contradiction))
+}
+
 fn verify_log(
     snapshot: &dyn Snapshot,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(u64, Hash, Option<Fault>), StoreError> {
+) -> Result<(u64, KeptHead, Option<Fault>), StoreError> {
     let total = snapshot.statistics()?.entries;
+    let left = Left::of(&snapshot.erasures()?);
+    let mut erased = 0;
     let mut before: Option<Entry> = None;
     let mut done = 0;
     loop {
@@ -167,15 +227,15 @@ fn verify_log(
             .map_or(Position::default(), |entry| entry.position);
         let entries = snapshot.entries_after(after, CHUNK)?;
         if entries.is_empty() {
-            let head = before.map_or(Hash::default(), |entry| entry.hash);
-            return Ok((done, head, None));
+            let fault = (!knows_no_other(snapshot, &left, erased)?).then_some(Fault::Erased);
+            return Ok((done, head_of(before.as_ref()), fault));
         }
         for entry in entries {
-            if let Some(fault) = fault_of(snapshot, before.as_ref(), &entry)? {
-                let head = before.map_or(Hash::default(), |entry| entry.hash);
-                return Ok((done, head, Some(fault)));
+            if let Some(fault) = fault_of(snapshot, before.as_ref(), &entry, &left)? {
+                return Ok((done, head_of(before.as_ref()), Some(fault)));
             }
             done += 1;
+            erased += u64::from(entry.erased_by.is_some());
             before = Some(entry);
         }
         progress(Progress {
@@ -186,10 +246,18 @@ fn verify_log(
     }
 }
 
+fn head_of(entry: Option<&Entry>) -> KeptHead {
+    entry.map_or_else(KeptHead::default, |entry| KeptHead {
+        position: entry.position,
+        hash: entry.hash,
+    })
+}
+
 fn fault_of(
     snapshot: &dyn Snapshot,
     before: Option<&Entry>,
     entry: &Entry,
+    left: &Left,
 ) -> Result<Option<Fault>, StoreError> {
     let expected = Position(before.map_or(0, |entry| entry.position.0).saturating_add(1));
     if entry.position != expected {
@@ -201,7 +269,7 @@ fn fault_of(
         return Ok(Some(Fault::Content(entry.position)));
     }
     let events: Vec<Event> = recorded.iter().map(|it| it.event.clone()).collect();
-    if digest(&entry.fact, &events, &entry.salt) != entry.digest {
+    if !is_as_left(entry, &events, left) {
         return Ok(Some(Fault::Content(entry.position)));
     }
     let previous = before.map_or(Hash::default(), |entry| entry.hash);
