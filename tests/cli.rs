@@ -8,6 +8,7 @@ use tempfile::TempDir;
 mod answers;
 mod changes;
 mod endings;
+mod erasing;
 mod explaining;
 mod exporting;
 mod files;

@@ -7,12 +7,12 @@ use super::Place;
 
 /// The salts differ on every run, and so do the head's hash and the size.
 fn stable(text: &str) -> String {
-    let words = text.split_inclusive([' ', '\n', ',', '"']);
+    let words = text.split_inclusive([' ', '\n', ',', '"', ':']);
     let is_hash =
         |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     words
         .map(|word| {
-            let bare = word.trim_end_matches([' ', '\n', ',', '"']);
+            let bare = word.trim_end_matches([' ', '\n', ',', '"', ':']);
             if is_hash(bare) {
                 word.replace(bare, "HASH")
             } else {

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tenure::PROVIDERS;
 
+use crate::erase::EraseArgs;
 use crate::explain::ExplainArgs;
 use crate::scenario::TestArgs;
 use crate::staff::args as staff;
 use crate::timeline::TimelineArgs;
 use crate::trigger::TriggerArgs;
+use crate::verify::VerifyArgs;
 use crate::{changes, holders, import, reconcile};
 
 const EXIT_CODES: &str = "\
@@ -260,14 +262,16 @@ Example:
     Rebuild,
 
     /// Check that the log is what was recorded, and the windows what follows from it
+    Verify(VerifyArgs),
+
+    /// The end of the log, to be kept elsewhere for `verify --head`
     #[command(after_help = "\
-Exit code 1 and the first bad position, if there is a fault. Keep the head's hash elsewhere: a log that was \
-rewritten as a whole has another one.
+A position and the hash of the entry there, which covers every entry before it. No verification is done.
 
 Examples:
-  tenure verify
-  tenure verify --json")]
-    Verify,
+  tenure head >> /elsewhere/heads.txt
+  tenure verify --head \"$(tail -1 /elsewhere/heads.txt)\"")]
+    Head,
 
     /// Figures of the database
     #[command(after_help = "\
@@ -298,6 +302,9 @@ Example:
         /// The copy; must not exist
         file: PathBuf,
     },
+
+    /// Erase a user's personal data; every answer stays, under another name
+    Erase(EraseArgs),
 
     /// Try an endpoint out: make an event as its system would, and print or send it
     Trigger(TriggerArgs),

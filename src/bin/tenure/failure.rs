@@ -130,6 +130,7 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotParked(_)
         | EngineError::Cursor(_)
         | EngineError::ReservedName(_)
+        | EngineError::NamesErased
         | EngineError::Verify(_) => 2,
         EngineError::NotEmpty => BUG,
         EngineError::Store(error) => match error {
@@ -154,6 +155,7 @@ fn engine_message(error: &EngineError, db: &str) -> String {
         EngineError::Verify(_)
         | EngineError::Cursor(_)
         | EngineError::ReservedName(_)
+        | EngineError::NamesErased
         | EngineError::NotEmpty => error.to_string(),
         EngineError::Store(error) => store_message(error, db),
     }

@@ -1,4 +1,5 @@
 //! The command `tenure`: the only place that reads the clock, the environment and files.
+#![forbid(unsafe_code)]
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,7 @@ mod ask;
 mod changes;
 mod config;
 mod demo;
+mod erase;
 mod explain;
 mod failure;
 mod holders;
@@ -39,6 +41,7 @@ mod staff;
 mod timeline;
 mod trigger;
 mod upkeep;
+mod verify;
 mod words;
 
 fn main() -> ExitCode {
@@ -117,10 +120,12 @@ fn dispatch(run: &mut Run, command: &Command, names_db: bool) -> Result<Ending, 
         Command::Withdraw(args) => staff::withdraw(run, args),
         Command::Link(args) => staff::link(run, args),
         Command::Rebuild => upkeep::rebuild(run),
-        Command::Verify => upkeep::verify(run),
+        Command::Verify(args) => verify::verify(run, args),
+        Command::Head => verify::head(run),
         Command::Stats => upkeep::stats(run),
         Command::Export { file } => upkeep::export(run, file.as_deref()),
         Command::Backup { file } => upkeep::backup(run, file),
+        Command::Erase(args) => erase::erase(run, args),
         Command::Trigger(args) => trigger::trigger(run, args),
         Command::Test(args) => scenario::test(run, args),
         Command::Completions { shell } => upkeep::completions(run, *shell),

@@ -41,6 +41,9 @@ struct ParkedJson<'a> {
     repetitions: u64,
     settled: &'a str,
     settled_at: Option<Position>,
+    /// The erasure that took away what was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erased_at: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<Box<RawValue>>,
 }
@@ -65,6 +68,7 @@ impl<'a> ParkedJson<'a> {
             repetitions: entry.repetitions,
             settled,
             settled_at,
+            erased_at: entry.erased_by,
             delivery: None,
         }
     }
@@ -130,7 +134,9 @@ fn show(run: &mut Run, position: Position) -> Result<Ending, Failure> {
     let (parked, entry) = parked(&mut run.reader()?, position)?;
     let mut about = ParkedJson::of(&parked, &entry);
     if run.json {
-        about.delivery = RawValue::from_string(write_line(&entry)).ok();
+        if entry.erased_by.is_none() {
+            about.delivery = RawValue::from_string(write_line(&entry)).ok();
+        }
         run.out.json(&about)?;
         return Ok(Ending::Done);
     }
@@ -153,6 +159,10 @@ fn show(run: &mut Run, position: Position) -> Result<Ending, Failure> {
     };
     row("state", &state)?;
     row("came again", &counted(about.repetitions, "time"))?;
+    if let Some(erased_by) = entry.erased_by {
+        row("body", &format!("erased, at position {erased_by}"))?;
+        return Ok(Ending::Done);
+    }
     if let Some(headers) = &entry.fact.headers {
         row("headers", headers)?;
     }

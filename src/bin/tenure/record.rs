@@ -29,6 +29,9 @@ struct EntryJson<'a> {
     repetitions: u64,
     reason: Option<&'a str>,
     field: Option<&'a str>,
+    /// The erasure that took away what was received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erased_at: Option<Position>,
     /// Of what was made by hand: who made it, and why.
     #[serde(flatten)]
     attribution: Option<&'a Attribution>,
@@ -66,6 +69,7 @@ impl<'a> EntryJson<'a> {
             repetitions: entry.entry.repetitions,
             reason: refusal.map(|refusal| refusal.reason.code()),
             field: refusal.map(|refusal| refusal.field.as_str()),
+            erased_at: entry.entry.erased_by,
             attribution: entry.attribution.as_ref(),
             events: entry.events.iter().map(EventJson::of).collect(),
         }
@@ -221,6 +225,9 @@ fn cells(entry: &EntryJson<'_>) -> [String; 6] {
     let mut delivery = entry.kind.unwrap_or("-").to_owned();
     if let Some(of) = entry.of {
         delivery.push_str(&format!(" ({} of {of})", entry.entry));
+    }
+    if entry.erased_at.is_some() {
+        delivery.push_str(", erased");
     }
     [
         entry.position.to_string(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use serde::Serialize;
-use tenure::{EntryKind, Position, Reader, SqliteReader, Statistics};
+use tenure::{EntryKind, Reader, SqliteReader, Statistics};
 
 use crate::args::{Cli, Shell};
 use crate::failure::{Ending, Failure};
@@ -37,62 +37,6 @@ pub(crate) fn rebuild(run: &mut Run) -> Result<Ending, Failure> {
         ))?;
     }
     Ok(Ending::Done)
-}
-
-/// What a verification found, as JSON.
-#[derive(Serialize)]
-struct VerifiedJson {
-    ok: bool,
-    entries: u64,
-    grants: u64,
-    head: String,
-    position: Option<Position>,
-    fault: Option<String>,
-}
-
-pub(crate) fn verify(run: &mut Run) -> Result<Ending, Failure> {
-    let mut reader = run.reader()?;
-    let meter = Meter::new();
-    let verified = reader.verify(&mut |progress| meter.show(progress));
-    meter.clear();
-    let found = verified?;
-    let ending = if found.fault.is_none() {
-        Ending::Done
-    } else {
-        Ending::Fault
-    };
-    if run.json {
-        run.out.json(&VerifiedJson {
-            ok: found.fault.is_none(),
-            entries: found.entries,
-            grants: found.grants,
-            head: found.head.to_string(),
-            position: found.fault.as_ref().and_then(|fault| fault.position()),
-            fault: found.fault.map(|fault| fault.to_string()),
-        })?;
-        return Ok(ending);
-    }
-    match &found.fault {
-        None => {
-            let ok = run.out.ink(Ink::Good, "ok");
-            run.out.line(format_args!(
-                "{ok}: {} and {} verified",
-                counted(found.entries, "entry"),
-                counted(found.grants, "grant")
-            ))?;
-        }
-        Some(fault) => {
-            let bad = run.out.ink(Ink::Bad, "fault");
-            run.out
-                .line(format_args!("{bad}: {}", safe(&fault.to_string())))?;
-            run.out.line(format_args!(
-                "the {} before are sound",
-                counted(found.entries, "entry")
-            ))?;
-        }
-    }
-    run.out.line(format_args!("head {}", found.head))?;
-    Ok(ending)
 }
 
 /// The figures as JSON.
@@ -250,7 +194,9 @@ fn each_line(
             }
             match line.kind {
                 EntryKind::Delivery => lines.deliveries += 1,
-                EntryKind::Rules | EntryKind::Retry | EntryKind::Discard => lines.others += 1,
+                EntryKind::Rules | EntryKind::Retry | EntryKind::Discard | EntryKind::Erasure => {
+                    lines.others += 1;
+                }
             }
         }
         meter.count("entries", export.position().0, export.until().0);

@@ -10,7 +10,7 @@ use crate::run::{Run, id, now, warn};
 
 pub(crate) mod args;
 mod said;
-mod stated;
+pub(crate) mod stated;
 
 use args::{BlockArgs, GrantArgs, LinkArgs, ReinstateArgs, RevokeArgs, WithdrawArgs};
 use said::{About, Told};
@@ -297,6 +297,7 @@ fn no_such_source(error: tenure::EngineError) -> Failure {
         | tenure::EngineError::NotParked(_)
         | tenure::EngineError::Cursor(_)
         | tenure::EngineError::ReservedName(_)
+        | tenure::EngineError::NamesErased
         | tenure::EngineError::NotEmpty) => Failure::Engine(other),
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn grounds(given: Option<&str>, why: &str) -> Result<Grounds, Failure
 }
 
 /// The one named, else the one the environment names, else the owner of this process. Empty if nobody is found.
-fn actor(given: Option<&str>) -> String {
+pub(crate) fn actor(given: Option<&str>) -> String {
     let named = |name| std::env::var(name).ok().filter(|it| !it.trim().is_empty());
     let from_environment = || {
         ["TENURE_ACTOR", "USER", "LOGNAME"]
