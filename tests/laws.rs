@@ -11,10 +11,12 @@ use proptest::test_runner::{Config, FileFailurePersistence, RngSeed, TestCaseRes
 use tenure::domain::decision::Question;
 use tenure::{Decision, Engine, GrantId, Store, Window};
 
+use crate::agreement::{checks, some_of};
 use crate::strategies::Projections;
 
 mod answers;
 mod changes;
+mod erasing;
 mod explain;
 mod exports;
 mod grants;
@@ -73,19 +75,8 @@ where
     }
 }
 
-/// A few of many, spread evenly: which ones depends on the whole.
-fn some_of<T: Clone>(all: &[T], most: usize) -> Vec<T> {
-    let step = all.len().div_ceil(most).max(1);
-    // An odd step, so that not always the same of an instant and its neighbours is taken.
-    all.iter().step_by(step | 1).cloned().collect()
-}
-
 fn check<S: Store>(engine: &Engine<S>, question: &Question) -> Decision {
     engine.reader().unwrap().check(question).unwrap()
-}
-
-fn checks<S: Store>(engine: &Engine<S>, questions: &[Question]) -> Vec<Decision> {
-    engine.reader().unwrap().check_batch(questions).unwrap()
 }
 
 fn grant(key: &str) -> GrantId {

@@ -7,8 +7,9 @@
     reason = "a test that fails panics"
 )]
 
+mod agreement;
+#[cfg(feature = "command")]
 mod cli;
-mod exhaustive;
 mod laws;
 mod model;
 mod provider_contract;
@@ -17,4 +18,5 @@ mod store_contract;
 mod strategies;
 mod tidy;
 mod transitions;
+#[cfg(feature = "command")]
 mod vectors;

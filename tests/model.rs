@@ -1,8 +1,9 @@
 //! The reference model: what access means, said as plainly as possible.
 //!
-//! It shares no code with the engine's fold and keeps nothing between two questions: every answer sorts the events and
-//! folds them anew for every instant it looks at. Where it and the engine disagree, one of them has misread the law.
+//! It shares no code with the engine's fold and keeps no state of a grant: every answer folds the events anew for every
+//! instant it looks at. Where it and the engine disagree, one of them has misread the law.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,8 +40,7 @@ impl Model<'_> {
         at: Instant,
         known_at: Option<RecordedAt>,
     ) -> bool {
-        let known = self.known(known_at);
-        known.access(&known.person(user), resource, at)
+        self.known(known_at).has_access(user, resource, at)
     }
 
     pub(crate) fn answer(
@@ -50,48 +50,7 @@ impl Model<'_> {
         at: Instant,
         known_at: Option<RecordedAt>,
     ) -> Answer {
-        let known = self.known(known_at);
-        let instants = known.instants();
-        let person = known.person(user);
-        let allow = known.access(&person, resource, at);
-        let next_change_at = instants
-            .iter()
-            .find(|next| **next > at && known.access(&person, resource, **next) != allow)
-            .copied();
-        if !allow {
-            let reason = known.reason_to_deny(&instants, &person, resource, at);
-            return Answer {
-                allow,
-                reason,
-                grant: None,
-                product: None,
-                window: None,
-                next_change_at,
-            };
-        }
-        // Active before grace, then the window that ends last, then the smallest source and key.
-        let (in_grace, Reverse(end), grant, product, start) = known
-            .grants()
-            .into_iter()
-            .filter(|grant| known.gives_to(grant, &person, resource, at))
-            .map(|grant| {
-                let live = known.gives(&grant, at).unwrap();
-                let windows = known.windows(&instants, &grant);
-                let covers = |(_, start, end): &(_, Instant, End)| *start <= at && end.is_after(at);
-                let (_, start, end) = windows.into_iter().find(covers).unwrap();
-                let in_grace = live.paid_until <= End::At(at);
-                (in_grace, Reverse(end), grant, live.product, start)
-            })
-            .min()
-            .unwrap();
-        Answer {
-            allow,
-            reason: if in_grace { "grace" } else { "active" },
-            grant: Some(grant),
-            product: Some(product),
-            window: Some((start, end)),
-            next_change_at,
-        }
+        self.known(known_at).answer(user, resource, at)
     }
 
     /// Every instant at which access begins (`true`) or ends.
@@ -104,7 +63,7 @@ impl Model<'_> {
         let known = self.known(known_at);
         let person = known.person(user);
         let gives = |at: Instant| known.access(&person, resource, at);
-        let instants = known.instants().into_iter();
+        let instants = known.instants().iter().copied();
         let turns =
             instants.filter(|at| gives(*at) != (*at > Instant::FIRST && gives(at.previous())));
         turns.map(|at| (at, gives(at))).collect()
@@ -116,18 +75,10 @@ impl Model<'_> {
         user: &UserId,
         known_at: Option<RecordedAt>,
     ) -> Vec<(GrantId, ProductName, Instant, End)> {
-        let known = self.known(known_at);
-        let instants = known.instants();
-        let mut windows = Vec::new();
-        for grant in known.grants() {
-            for ((holder, product), start, end) in known.windows(&instants, &grant) {
-                if holder == *user {
-                    windows.push((grant.clone(), product, start, end));
-                }
-            }
-        }
-        windows.sort_by_key(|(grant, _, start, _)| (*start, grant.clone()));
-        windows
+        let all = self.known(known_at).windows_of_all().into_iter();
+        let own = all.filter(|(holder, ..)| holder == user);
+        own.map(|(_, grant, product, start, end)| (grant, product, start, end))
+            .collect()
     }
 
     /// The anomalies of every grant, by position and index; without those of two events at one instant and of parents.
@@ -135,17 +86,11 @@ impl Model<'_> {
         &self,
         known_at: Option<RecordedAt>,
     ) -> Vec<(Position, u32, &'static str, GrantId)> {
-        let known = self.known(known_at);
-        let mut anomalies = Vec::new();
-        for grant in known.grants() {
-            known.fold(&grant, Instant::LAST, &mut anomalies);
-        }
-        anomalies.sort();
-        anomalies
+        self.known(known_at).anomalies()
     }
 
     /// What counts by the knowledge of `known_at`, in the order of the fold.
-    fn known(&self, known_at: Option<RecordedAt>) -> Known<'_> {
+    pub(crate) fn known(&self, known_at: Option<RecordedAt>) -> Known<'_> {
         let by_then = |instant: RecordedAt| known_at.is_none_or(|known_at| instant <= known_at);
         let mut events: Vec<_> = self.events.iter().collect();
         events.retain(|e| by_then(e.recorded_at) && !e.withdrawn_at.is_some_and(by_then));
@@ -161,7 +106,11 @@ impl Model<'_> {
         });
         let rules = self.rules.iter().rfind(|(recorded, _)| by_then(*recorded));
         let rules = rules.map(|(_, rules)| rules.clone()).unwrap_or_default();
-        Known { events, rules }
+        Known {
+            events,
+            rules,
+            instants: OnceCell::new(),
+        }
     }
 }
 
@@ -197,9 +146,11 @@ fn rank_and_stated_end(statement: &Statement) -> (u8, Option<End>) {
 }
 
 /// All that counts at some K.
-struct Known<'a> {
+pub(crate) struct Known<'a> {
     events: Vec<&'a RecordedEvent>,
     rules: Rules,
+    /// Worked out once for all questions.
+    instants: OnceCell<BTreeSet<Instant>>,
 }
 
 /// Maximal stretches of time in which something stays the same.
@@ -208,6 +159,75 @@ type Stretches<T> = Vec<(T, Instant, End)>;
 type Anomalies = Vec<(Position, u32, &'static str, GrantId)>;
 
 impl Known<'_> {
+    pub(crate) fn has_access(&self, user: &UserId, resource: &ResourceName, at: Instant) -> bool {
+        self.access(&self.person(user), resource, at)
+    }
+
+    pub(crate) fn answer(&self, user: &UserId, resource: &ResourceName, at: Instant) -> Answer {
+        let instants = self.instants();
+        let person = self.person(user);
+        let allow = self.access(&person, resource, at);
+        let next_change_at = instants
+            .iter()
+            .find(|next| **next > at && self.access(&person, resource, **next) != allow)
+            .copied();
+        if !allow {
+            let reason = self.reason_to_deny(instants, &person, resource, at);
+            return Answer {
+                allow,
+                reason,
+                grant: None,
+                product: None,
+                window: None,
+                next_change_at,
+            };
+        }
+        // Active before grace, then the window that ends last, then the smallest source and key.
+        let (in_grace, Reverse(end), grant, product, start) = self
+            .grants()
+            .into_iter()
+            .filter(|grant| self.gives_to(grant, &person, resource, at))
+            .map(|grant| {
+                let live = self.gives(&grant, at).unwrap();
+                let windows = self.windows(instants, &grant);
+                let covers = |(_, start, end): &(_, Instant, End)| *start <= at && end.is_after(at);
+                let (_, start, end) = windows.into_iter().find(covers).unwrap();
+                let in_grace = live.paid_until <= End::At(at);
+                (in_grace, Reverse(end), grant, live.product, start)
+            })
+            .min()
+            .unwrap();
+        Answer {
+            allow,
+            reason: if in_grace { "grace" } else { "active" },
+            grant: Some(grant),
+            product: Some(product),
+            window: Some((start, end)),
+            next_change_at,
+        }
+    }
+
+    /// The windows of all users, each with its holder, by start, source and grant key.
+    pub(crate) fn windows_of_all(&self) -> Vec<(UserId, GrantId, ProductName, Instant, End)> {
+        let mut windows = Vec::new();
+        for grant in self.grants() {
+            for ((holder, product), start, end) in self.windows(self.instants(), &grant) {
+                windows.push((holder, grant.clone(), product, start, end));
+            }
+        }
+        windows.sort_by_key(|(_, grant, _, start, _)| (*start, grant.clone()));
+        windows
+    }
+
+    pub(crate) fn anomalies(&self) -> Vec<(Position, u32, &'static str, GrantId)> {
+        let mut anomalies = Vec::new();
+        for grant in self.grants() {
+            self.fold(&grant, Instant::LAST, &mut anomalies);
+        }
+        anomalies.sort();
+        anomalies
+    }
+
     fn grants(&self) -> BTreeSet<GrantId> {
         let grants = self.events.iter().filter_map(|e| match &e.event.statement {
             Statement::Grant(statement) => Some(statement.grant.clone()),
@@ -362,7 +382,11 @@ impl Known<'_> {
     }
 
     /// Every instant at which anything could change: between two of them everything is constant.
-    fn instants(&self) -> BTreeSet<Instant> {
+    fn instants(&self) -> &BTreeSet<Instant> {
+        self.instants.get_or_init(|| self.all_instants())
+    }
+
+    fn all_instants(&self) -> BTreeSet<Instant> {
         let effective = self.events.iter().map(|e| e.event.effective_at.0);
         let effective: BTreeSet<_> = effective.collect();
         let mut instants = effective.clone();

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenure::domain::decision::Question;
 use tenure::store::{
-    BatchMark, Head, Packet, Projection, RecordedAnomaly, RecordedLink, RecordedRules, Snapshot,
+    BatchMark, FormerKey, Hash, Head, Packet, Projection, RecordedAnomaly, RecordedLink,
+    RecordedRules, Snapshot,
 };
 use tenure::{
     ChangesQuestion, DedupeKey, Delivery, Engine, Entry, EntryFilter, GrantId, GrantKey, Instant,
@@ -106,6 +107,12 @@ counted! {
     fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
     fn parked(position: Position) -> Option<Parked>;
     fn batch(run: &RunId, batch: u64) -> Option<BatchMark>;
+    fn contradiction() -> Option<String>;
+    fn erasures() -> Vec<Entry>;
+    fn count_erased() -> u64;
+    fn former_key(digest: &Hash) -> Option<String>;
+    fn former_keys() -> Vec<FormerKey>;
+    fn packets_after(after: Option<&GrantId>, limit: usize) -> Vec<(GrantId, Packet)>;
     fn statistics() -> Statistics;
 }
 

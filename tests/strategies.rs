@@ -550,7 +550,7 @@ pub(crate) fn recorded<S: Store>(engine: &Engine<S>) -> Recorded {
 }
 
 /// Said once more, without the store: an event counts as taken back from the first withdrawal of its delivery on.
-fn fill_withdrawn(events: &mut [RecordedEvent]) {
+pub(crate) fn fill_withdrawn(events: &mut [RecordedEvent]) {
     let mut withdrawn: BTreeMap<_, RecordedAt> = BTreeMap::new();
     for it in &*events {
         if let Statement::Withdrawal { source, key } = &it.event.statement {

@@ -128,7 +128,7 @@ impl<'a> Life<'a> {
             }
             // Both speak of one invoice, in either order.
             let announcements = ["invoice:updated", "payment:created"];
-            let first = self.random.below(2) as usize;
+            let first = self.random.place(2);
             self.related(announcements[first], created, invoice, "Active");
             self.second += self.random.below(60);
             self.related(announcements[1 - first], created, invoice, "Active");
@@ -191,7 +191,7 @@ impl<'a> Life<'a> {
         }
         self.second += DAY + self.random.below(20 * DAY);
         let status = ["active", "cancelled", "expired", "paused", "trialing"];
-        let status = status[self.random.below(5) as usize];
+        let status = status[self.random.place(5)];
         let payload = self.subscription(status, end);
         self.affected("subscription:update", &payload);
     }

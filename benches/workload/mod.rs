@@ -24,6 +24,11 @@ impl Random {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         (self.next() >> 33) % bound
     }
+
+    /// One of that many places.
+    pub(crate) fn place(&mut self, places: usize) -> usize {
+        self.below(places as u64) as usize
+    }
 }
 
 pub(crate) const DAY: u64 = 86_400;
@@ -47,7 +52,7 @@ pub(crate) fn product(number: u64) -> String {
     format!("product-{:03}", number % PRODUCTS)
 }
 
-fn time(second: u64) -> String {
+pub(crate) fn time(second: u64) -> String {
     // The generator only needs days within the year 2026 and times within a day.
     let (mut day, rest) = ((second - START) / DAY, (second - START) % DAY);
     let mut year = 2026;
@@ -79,10 +84,10 @@ fn time(second: u64) -> String {
 pub(crate) struct Delivered {
     pub(crate) source: &'static str,
     /// When it happened.
-    second: u64,
+    pub(crate) second: u64,
     /// How long after that it is received.
-    delay: u64,
-    body: String,
+    pub(crate) delay: u64,
+    pub(crate) body: String,
 }
 
 impl Delivered {
@@ -109,23 +114,33 @@ pub(crate) fn deliveries(seed: u64, count: usize) -> Vec<Delivered> {
     let mut happened = Vec::with_capacity(count + 32);
     let mut number = 0;
     while happened.len() < count {
-        for grant in 0..3 {
-            let source = sources[random.below(sources.len() as u64) as usize];
-            let mut life = Life::begin(source, number, grant, &mut random, &mut happened);
-            match source {
-                "abowire" => life.abowire(),
-                "cloudevents" => life.cloudevents(),
-                "gately" => life.gately(),
-                "piano" => life.piano(),
-                "tonos" => life.tonos(),
-                _ => {}
-            }
-        }
+        reader(number, &sources, &mut random, &mut happened);
         number += 1;
     }
     happened.truncate(count);
     happened.sort_by_key(|it| it.second);
     happened
+}
+
+/// What one reader's systems say of three grants, each in its own order.
+pub(crate) fn reader(
+    number: u64,
+    sources: &[&'static str],
+    random: &mut Random,
+    happened: &mut Vec<Delivered>,
+) {
+    for grant in 0..3 {
+        let source = sources[random.place(sources.len())];
+        let mut life = Life::begin(source, number, grant, random, happened);
+        match source {
+            "abowire" => life.abowire(),
+            "cloudevents" => life.cloudevents(),
+            "gately" => life.gately(),
+            "piano" => life.piano(),
+            "tonos" => life.tonos(),
+            _ => {}
+        }
+    }
 }
 
 /// Questions about the readers of [`lines`], half of them about what they may well have.

@@ -114,7 +114,7 @@ fn open(engine: &Engine<MemoryStore>) -> Vec<Position> {
     open.map(|(parked, _)| parked.position).collect()
 }
 
-fn exported<S: Store>(engine: &Engine<S>) -> String {
+pub(super) fn exported<S: Store>(engine: &Engine<S>) -> String {
     let mut reader = engine.reader().unwrap();
     let mut export = reader.export().unwrap();
     let mut text = String::new();

@@ -3,97 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
-use tenure::domain::decision::Question;
 use tenure::domain::fold::{BlockHistory, fold};
 use tenure::domain::window::{segments, windows};
-use tenure::{Decision, Engine, GrantId, Instant, Policy, RecordedAt, State, Store};
+use tenure::{Instant, Policy, RecordedAt, State};
 
-use crate::model::Answer;
+use crate::agreement::{some_of, the_anomalies_agree, the_answers_agree, the_windows_agree};
 use crate::strategies::{
     GRANTS, Recorded, history, questions, recorded, recorded_events, rules, told,
 };
 
-use super::{checks, grant, hold, some_of};
-
-/// The model's form of a decision.
-fn as_answer(decision: &Decision) -> Answer {
-    let access = decision
-        .access
-        .as_ref()
-        .filter(|_| decision.verdict.is_allowed());
-    Answer {
-        allow: decision.verdict.is_allowed(),
-        reason: decision.verdict.reason(),
-        grant: access.map(|it| it.grant.clone()),
-        product: access.map(|it| it.product.clone()),
-        window: access.and_then(|it| it.window),
-        next_change_at: decision.next_change_at,
-    }
-}
-
-pub(super) fn the_answers_agree<S: Store>(
-    engine: &Engine<S>,
-    recorded: &Recorded,
-    questions: &[Question],
-) -> TestCaseResult {
-    for decision in checks(engine, questions) {
-        let Question {
-            user,
-            resource,
-            at,
-            as_of,
-        } = &decision.question;
-        let answer = recorded.model().answer(user, resource, *at, *as_of);
-        prop_assert_eq!(as_answer(&decision), answer, "{:?}", decision.question);
-        let access = recorded.model().access(user, resource, *at, *as_of);
-        prop_assert_eq!(decision.verdict.is_allowed(), access);
-    }
-    Ok(())
-}
-
-fn the_windows_agree<S: Store>(
-    engine: &Engine<S>,
-    recorded: &Recorded,
-    as_of: Option<RecordedAt>,
-) -> TestCaseResult {
-    let mut reader = engine.reader().unwrap();
-    for user in recorded.users() {
-        let windows = reader.windows(&user, as_of).unwrap();
-        let own = windows
-            .into_iter()
-            .filter(|window| window.user == user)
-            .map(|it| {
-                let (source, key) = (it.source, it.grant);
-                (GrantId { source, key }, it.product, it.start, it.end)
-            });
-        let mut own: Vec<_> = own.collect();
-        own.sort_by_key(|(grant, _, start, _)| (*start, grant.clone()));
-        prop_assert_eq!(
-            own,
-            recorded.model().windows(&user, as_of),
-            "windows of {}",
-            user
-        );
-    }
-    Ok(())
-}
-
-fn the_anomalies_agree<S: Store>(engine: &Engine<S>, recorded: &Recorded) -> TestCaseResult {
-    let anomalies = engine
-        .reader()
-        .unwrap()
-        .anomalies(None, None, 10_000)
-        .unwrap();
-    let mut found: Vec<_> = anomalies
-        .into_iter()
-        .map(|it| (it.position, it.index, it.anomaly.name(), it.grant))
-        .filter(|(_, _, name, _)| !["same_instant", "nested_parent"].contains(name))
-        .collect();
-    found.sort();
-    prop_assert_eq!(found, recorded.model().anomalies(None));
-    Ok(())
-}
+use super::{grant, hold};
 
 #[test]
 fn the_engine_equals_the_model() {

@@ -15,8 +15,8 @@ use crate::strategies::{
     recorded, resources, rules, told,
 };
 
-use super::model::the_answers_agree;
 use super::{checks, hold, some_of};
+use crate::agreement::the_answers_agree;
 
 fn plan<S: Store>(engine: &Engine<S>, rules: &Rules) -> (Vec<PlannedChange>, PlanSummary) {
     let mut changes = Vec::new();
