@@ -47,7 +47,8 @@ impl FromStr for KeptHead {
     type Err = KeptHeadError;
 
     fn from_str(text: &str) -> Result<Self, KeptHeadError> {
-        let (position, digits) = text.split_once(':').ok_or(KeptHeadError)?;
+        // As a line of a file gives it.
+        let (position, digits) = text.trim().split_once(':').ok_or(KeptHeadError)?;
         let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         // A sign is no digit, though the number could be read with one.
         if !position.bytes().all(|byte| byte.is_ascii_digit())

@@ -19,7 +19,9 @@ use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
 use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Stated, Verified};
-use crate::store::{EntryKind, EntryRefusal, NewEntry, Snapshot, StoreError, Transaction};
+use crate::store::{
+    EntryKind, EntryRefusal, FormerKey, NewEntry, Snapshot, StoreError, Transaction,
+};
 
 /// The fields of an envelope by which a history claims its times.
 pub(crate) const RECEIVED_AT: &str = "received_at";
@@ -205,13 +207,15 @@ impl Taking<'_> {
         if let Some(renamed) = renamed_key(self.transaction, name, key)? {
             before.extend(self.transaction.parked_with_key(name, &renamed)?);
         }
+        let (body, query) = (&read.request.body, &read.request.query);
+        let digest = FormerKey::of_parked(name, key, body, query.as_deref());
+        let was_erased = self.transaction.former_key(&digest)?.is_some();
         for parked in before {
             let entry = self.transaction.entry(parked.position)?;
-            let is_same = entry.is_some_and(|entry| {
-                // What was erased cannot be compared any more.
-                entry.erased_by.is_some()
-                    || (entry.fact.body == read.request.body
-                        && entry.fact.query == read.request.query)
+            let is_same = entry.is_some_and(|entry| match entry.erased_by {
+                // Nothing is left to compare with but a digest.
+                Some(_) => was_erased,
+                None => entry.fact.body == *body && entry.fact.query == *query,
             });
             if is_same && parked.refusal.reason == refusal.reason {
                 self.transaction.count_repetition(parked.position)?;

@@ -26,10 +26,10 @@ pub struct Redaction {
     pub events: Vec<Event>,
 }
 
-/// A key that held an erased id, known by its digest, and what it is now.
+/// A key that held an erased id, or a parked delivery that is erased, known by its digest, and what the key is now.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FormerKey {
-    /// The digest of what it was: [`FormerKey::of_delivery`] or [`FormerKey::of_grant`].
+    /// The digest of what it was: [`FormerKey::of_delivery`], [`FormerKey::of_grant`] or [`FormerKey::of_parked`].
     pub digest: Hash,
     /// The key now.
     pub now: String,
@@ -38,20 +38,33 @@ pub struct FormerKey {
 impl FormerKey {
     /// By what a delivery's former key is found: SHA-256 over `delivery`, the source and the key, each after its length.
     pub fn of_delivery(source: &SourceName, key: &DedupeKey) -> Hash {
-        digest("delivery", source, key.as_str())
+        digest(&["delivery", source.as_str(), key.as_str()].map(str::as_bytes))
     }
 
     /// By what a grant's former key is found, as [`FormerKey::of_delivery`].
     pub fn of_grant(grant: &GrantId) -> Hash {
-        digest("grant", &grant.source, grant.key.as_str())
+        digest(&["grant", grant.source.as_str(), grant.key.as_str()].map(str::as_bytes))
+    }
+
+    /// By what a parked delivery that is erased is known when it is sent again: SHA-256 over `parked`, the source, the key,
+    /// the body and the query, each after its length. Others may be parked under the same key.
+    pub fn of_parked(
+        source: &SourceName,
+        key: &DedupeKey,
+        body: &[u8],
+        query: Option<&str>,
+    ) -> Hash {
+        let (source, key) = (source.as_str().as_bytes(), key.as_str().as_bytes());
+        let query = query.unwrap_or_default().as_bytes();
+        digest(&[b"parked", source, key, body, query])
     }
 }
 
-fn digest(kind: &str, source: &SourceName, key: &str) -> Hash {
+fn digest(parts: &[&[u8]]) -> Hash {
     let mut hasher = Sha256::new();
-    for part in [kind, source.as_str(), key] {
+    for part in parts {
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(part.as_bytes());
+        hasher.update(part);
     }
     Hash(hasher.finalize().into())
 }

@@ -19,6 +19,8 @@ use crate::strategies::{
     History, Line, at, engine, history, line, odd_line, projections, questions, recorded,
 };
 
+mod named;
+
 /// The ids, so that no other text holds one, and a short one.
 const IDS: [(&str, &str); 3] = [("u", "reader-4711"), ("v", "jürgen.müller"), ("w", "w")];
 

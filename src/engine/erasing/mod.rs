@@ -14,7 +14,7 @@ use super::taking::project_all;
 use super::verify::Progress;
 use super::{Engine, EngineError};
 use crate::domain::delivery::Outcome;
-use crate::domain::event::Statement;
+use crate::domain::event::{Event, Statement};
 use crate::domain::id::{DedupeKey, GrantId, Position, SourceName, UserId};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
@@ -35,9 +35,10 @@ pub(super) mod verifying;
 
 pub use plan::ErasurePlan;
 
-use record::{Recorded, USER_ERASED, written};
+use record::{Left, Recorded, USER_ERASED, written};
 use renaming::{Renaming, Scope};
 use trace::Found;
+use verifying::is_as_left;
 
 /// How many pseudonyms are tried before one is taken that does not keep every order.
 const TRIES: u64 = 48;
@@ -286,6 +287,7 @@ fn redactions(
     former_keys: &mut BTreeMap<Hash, String>,
 ) -> Result<Vec<Redaction>, StoreError> {
     let mut redactions = Vec::with_capacity(plan.entries.len());
+    let left = Left::of(&snapshot.erasures()?);
     for position in &plan.entries {
         let Some(entry) = snapshot.entry(*position)? else {
             continue;
@@ -295,8 +297,20 @@ fn redactions(
         if dedupe_key != *key {
             former_keys.insert(FormerKey::of_delivery(source, key), dedupe_key.to_string());
         }
+        if is_parked(&entry) {
+            let (body, query) = (&entry.fact.body, entry.fact.query.as_deref());
+            let digest = FormerKey::of_parked(source, key, body, query);
+            former_keys.insert(digest, dedupe_key.to_string());
+        }
         let events = snapshot.events_of(*position)?;
-        let events = events.iter().map(|it| renaming.event(snapshot, &it.event));
+        let events: Vec<Event> = events.into_iter().map(|it| it.event).collect();
+        // What is erased cannot be verified afterwards: an edit must not become what the erasure vouches for.
+        if !is_as_left(&entry, &events, &left) {
+            return Err(StoreError::Corrupt(format!(
+                "position {position}: the content is not what was recorded, so nothing was erased; see `verify`"
+            )));
+        }
+        let events = events.iter().map(|event| renaming.event(snapshot, event));
         redactions.push(Redaction {
             position: *position,
             erased_by,
@@ -306,6 +320,13 @@ fn redactions(
         });
     }
     Ok(redactions)
+}
+
+/// Whether the entry is a delivery in quarantine, as it was received.
+fn is_parked(entry: &Entry) -> bool {
+    entry.fact.kind == EntryKind::Delivery
+        && entry.fact.outcome == Outcome::Quarantined
+        && entry.erased_by.is_none()
 }
 
 /// Nothing, but of an erasure what is needed to know what it left.

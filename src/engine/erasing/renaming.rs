@@ -257,6 +257,17 @@ impl Renaming<'_> {
         Ok(renamed)
     }
 
+    /// The pseudonym for the id as it is spelled in a key. Two keys may differ in nothing else, as in the case of a GUID or in
+    /// whether the prefix stands before it, and have to stay two.
+    fn spelled(&self, spelled: &str) -> String {
+        if spelled == self.scope.user.as_str() {
+            return self.pseudonym.to_string();
+        }
+        let digest = digest(&[&self.secret, spelled.as_bytes()]);
+        let mark = DedupeKey::of_digest(digest.get(..4).unwrap_or_default());
+        format!("{}-{mark}", self.pseudonym)
+    }
+
     /// The text with the pseudonym for each form of the id in it that `renames`; `None` if nothing is renamed.
     fn renamed<T>(
         &self,
@@ -268,7 +279,7 @@ impl Renaming<'_> {
         let mut renamed = text.to_owned();
         for form in self.scope.trace.forms(source) {
             if form.is_in(&renamed) && renames(form)? {
-                renamed = form.replaced(&renamed, self.pseudonym.as_str());
+                renamed = form.replaced(&renamed, &|spelled| self.spelled(spelled));
             }
         }
         if renamed == text {

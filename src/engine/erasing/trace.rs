@@ -36,13 +36,14 @@ impl Form {
         self.next_in(text, 0).is_some()
     }
 
-    /// The text with every such word replaced.
-    pub(super) fn replaced(&self, text: &str, by: &str) -> String {
+    /// The text with every such word replaced by what stands for it as it is spelled there.
+    pub(super) fn replaced(&self, text: &str, by: &dyn Fn(&str) -> String) -> String {
         let (mut out, mut from) = (String::new(), 0);
         while let Some(at) = self.next_in(text, from) {
             out.push_str(text.get(from..at).unwrap_or_default());
-            out.push_str(by);
-            from = at + self.text.len();
+            let end = at + self.text.len();
+            out.push_str(&by(text.get(at..end).unwrap_or_default()));
+            from = end;
         }
         out.push_str(text.get(from..).unwrap_or_default());
         out
@@ -308,8 +309,9 @@ mod tests {
     #[test]
     fn every_word_is_replaced_and_nothing_else() {
         let form = Form::new("u7");
-        assert_eq!(form.replaced("u7:u77:u7", "x"), "x:u77:x");
-        assert_eq!(form.replaced("u7u7 u7", "x"), "u7u7 x");
-        assert_eq!(form.replaced("üu7", "x"), "üu7");
+        let x = |_: &str| "x".to_owned();
+        assert_eq!(form.replaced("u7:u77:u7", &x), "x:u77:x");
+        assert_eq!(form.replaced("u7u7 u7", &x), "u7u7 x");
+        assert_eq!(form.replaced("üu7", &x), "üu7");
     }
 }

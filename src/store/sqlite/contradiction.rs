@@ -33,7 +33,8 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "SELECT grant_key FROM segments WHERE CASE phase \
          WHEN 'over' THEN coalesce(product, start_at, paid_until, end_at, cancelled, suspended, parent_ended) IS NOT NULL \
             OR how = 'revoked' AND cause IS NOT NULL \
-         ELSE coalesce(how, cause) IS NOT NULL END LIMIT 1",
+         ELSE coalesce(how, cause) IS NOT NULL OR cancelled NOT IN (0, 1) OR suspended NOT IN (0, 1) \
+            OR parent_ended NOT IN (0, 1) END LIMIT 1",
     ),
     (
         "a parked delivery is not in `quarantine` as it is in the log, at position",
