@@ -29,7 +29,7 @@ pub(crate) const HARNESS: Harness = Harness {
 fn run(extent: &Extent) -> Report {
     let mut report = Report::default();
     let mut random = Random::new(extent.seed);
-    for number in 0..extent.cases(60) {
+    for number in 0..extent.cases(70) {
         let database = Database::made(number, &mut random);
         for _ in 0..EDITS {
             let Some(edited) = database.edited(&mut random) else {

@@ -44,7 +44,7 @@ fn run(extent: &Extent) -> Report {
     report.done(done.reopenings, "restarts");
     report.at_least(100_000, APPENDS);
     for (bug, planted) in PLANTS {
-        let (count, violation) = hold(extent.seed, 60, planted, 0);
+        let (count, violation) = hold(extent.seed, 60, planted, 2);
         report.plant_caught(bug, violation.map(|_| count));
     }
     report
