@@ -49,19 +49,11 @@ impl FromStr for KeptHead {
     fn from_str(text: &str) -> Result<Self, KeptHeadError> {
         // As a line of a file gives it.
         let (position, digits) = text.trim().split_once(':').ok_or(KeptHeadError)?;
-        let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
         // A sign is no digit, though the number could be read with one.
-        if !position.bytes().all(|byte| byte.is_ascii_digit())
-            || digits.len() != 64
-            || !are_digits(digits)
-        {
+        if !position.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(KeptHeadError);
         }
-        let mut hash = Hash::default();
-        for (place, byte) in hash.0.iter_mut().enumerate() {
-            let pair = digits.get(2 * place..2 * place + 2).ok_or(KeptHeadError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| KeptHeadError)?;
-        }
+        let hash = Hash::from_hex(digits).ok_or(KeptHeadError)?;
         let position = position.parse().map(Position).map_err(|_| KeptHeadError)?;
         Ok(Self { position, hash })
     }

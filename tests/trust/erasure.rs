@@ -1,7 +1,5 @@
 //! An erasure keeps every answer and the chain, and leaves no byte of the id in any file.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenure::provider::Particulars;
@@ -14,6 +12,7 @@ use tenure::{
 };
 
 use crate::harness::{Extent, Harness, Report, caught};
+use crate::steps::fast_folder;
 use crate::strategies::{DAYS, PRODUCTS, at, questions, recorded};
 
 pub(crate) const HARNESS: Harness = Harness {
@@ -121,7 +120,7 @@ impl Case {
     fn new(seed: u64, number: u64) -> Self {
         let mut dice = Dice(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let prefix = *dice.one(&["", "app-"]);
-        let folder = folder();
+        let folder = fast_folder();
         let options = SqliteStoreOptions {
             salts: Some(Salts::from_seed([7; 32])),
             ..SqliteStoreOptions::default()
@@ -481,14 +480,4 @@ fn crm() -> SourceName {
 
 fn app() -> SourceName {
     "app".parse().unwrap()
-}
-
-/// A file in memory where there is such a place: the disk is another harness's.
-fn folder() -> TempDir {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() {
-        tempfile::tempdir_in(shared).unwrap()
-    } else {
-        tempfile::tempdir().unwrap()
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::lines::{ErasedLine, ErasureLine, recorded_then};
-use super::record::{Recorded, USER_ERASED, former_key, hash, written};
+use super::record::{Recorded, USER_ERASED, former_key, written};
 use super::{append, body_left, discard_parked, key_of};
 use crate::domain::delivery::{Outcome, Refusal};
 use crate::domain::event::Event;
@@ -16,8 +16,8 @@ use crate::engine::history::{parked, receipt, refused_field, settled_before};
 use crate::engine::quarantine::{came_latest, recorded_now};
 use crate::engine::taking::{concern, project_all};
 use crate::store::{
-    Entry, EntryKind, EntryRefusal, NewEntry, Packet, Redaction, Settled, Snapshot, StoreError,
-    Transaction,
+    Entry, EntryKind, EntryRefusal, Hash, NewEntry, Packet, Redaction, Settled, Snapshot,
+    StoreError, Transaction,
 };
 
 /// Appends what is left of an entry that was erased.
@@ -118,7 +118,7 @@ fn append_left(
         ) => line.key.clone(),
     };
     let packet = line.packet.and_then(|packet| {
-        let digest = packet.text_digest.as_deref().and_then(hash);
+        let digest = packet.text_digest.as_deref().and_then(Hash::from_hex);
         let packet = (packet.grant, digest.unwrap_or_default());
         Some(packet).filter(|_| line.outcome.holds_its_key())
     });

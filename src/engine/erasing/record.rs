@@ -63,19 +63,9 @@ pub(in crate::engine) fn written(key: &FormerKey) -> (String, String) {
 /// The key that was written so; `None` if it is none.
 pub(in crate::engine) fn former_key((digest, now): &(String, String)) -> Option<FormerKey> {
     Some(FormerKey {
-        digest: hash(digest)?,
+        digest: Hash::from_hex(digest)?,
         now: now.clone(),
     })
-}
-
-/// A hash that was written in hex.
-pub(in crate::engine) fn hash(text: &str) -> Option<Hash> {
-    let mut hash = Hash::default();
-    let is_hex = text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    for (at, byte) in hash.0.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    is_hex.then_some(hash)
 }
 
 /// What the erasures of a log say is left of entries: which erased it last, and the digest of what it left.
@@ -95,7 +85,7 @@ impl Left {
                 continue;
             };
             for (position, digest) in &recorded.redacted {
-                if let Some(digest) = hash(digest) {
+                if let Some(digest) = Hash::from_hex(digest) {
                     left.of_entries
                         .insert(*position, (erasure.position, digest));
                 }

@@ -10,6 +10,7 @@ use tenure::store::chain::Salts;
 use tenure::{Engine, FileOptions, KeptHead, Position, Secrets, SqliteStore, SqliteStoreOptions};
 
 use super::alter::{self, Altered};
+use crate::steps::fast_folder;
 use crate::strategies::{engine, history, now, tell};
 use crate::workload::{self, Random};
 
@@ -32,7 +33,7 @@ impl Database {
     /// A random history, and a mixed file of all systems with what came again and what could not be read.
     pub(super) fn made(number: u64, random: &mut Random) -> Self {
         let seed = random.next();
-        let folder = in_memory_folder();
+        let folder = fast_folder();
         let path = folder.path().join("sound.db");
         let mut engine = written(&path, seed);
         let parked = engine.reader().unwrap().parked(Position::default(), 1_000);
@@ -97,14 +98,4 @@ fn written(path: &Path, seed: u64) -> Engine<SqliteStore> {
     )
     .unwrap();
     told
-}
-
-/// A folder in memory where there is such a place: these cases are not about the disk.
-fn in_memory_folder() -> TempDir {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() {
-        tempfile::tempdir_in(shared).unwrap()
-    } else {
-        tempfile::tempdir().unwrap()
-    }
 }
