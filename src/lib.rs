@@ -7,6 +7,7 @@
 //! | [`domain`] | the pure core: instants and periods, ids, events and their changes, the state machine of a grant, the fold, segments and windows, the decision, the rules |
 //! | [`provider`] | one dialect each: is a request authentic, and what does it state |
 //! | [`store`] | the log, what follows from it, and bookkeeping: the contract ([`Store`]), in memory ([`MemoryStore`]) and in a SQLite file ([`SqliteStore`]) |
+//! | [`AccessIndex`] | who has access to what, in memory, for a question at every page |
 //! | the root | the engine over both: [`Engine`] takes deliveries, [`Reader`] answers questions |
 //!
 //! Where to begin: [`Engine`] and [`Reader`]. A [`Delivery`] goes in and a [`Receipt`] comes out; a [`Question`] goes in and
@@ -20,6 +21,7 @@
 
 pub mod domain;
 mod engine;
+mod index;
 pub mod provider;
 pub mod store;
 
@@ -54,6 +56,7 @@ pub use engine::{
     SubscriberList, SubscriberRow, Timeline, TurnCause, UserWindow, Verification, brings_rules,
     decision_json, provider_of, read_line, write_line, write_request,
 };
+pub use index::{AccessIndex, Answer};
 pub use provider::{PROVIDERS, Provider, Request, Secret, Verified, VerifyError};
 pub use rusqlite;
 pub use store::{

@@ -21,6 +21,7 @@ mod explain;
 mod exports;
 mod grants;
 mod holders;
+mod index;
 mod log;
 mod model;
 mod regressions;

@@ -92,6 +92,7 @@ counted! {
     fn grants_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
     fn users_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
     fn linked_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
+    fn users_stated_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
     fn holders_after(after: Option<&UserId>, products: &BTreeSet<ProductName>, at: Instant, limit: usize) -> Vec<UserId>;
     fn window_bounds_after(at: Instant, after: Option<&UserId>, before: Instant, limit: usize) -> Vec<(Instant, UserId)>;
     fn parked_mentioning(mention: &Mention) -> Vec<Position>;

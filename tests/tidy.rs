@@ -54,6 +54,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "src/index",
+        &[
+            "crate::provider",
+            "crate::store",
+            "crate::engine",
+            "rusqlite",
+            "std::fs",
+            "std::env",
+            "std::time",
+            "std::io",
+        ],
+    ),
+    (
         "src/engine",
         &[
             "clap",

@@ -22,8 +22,10 @@ use super::window::{Phase, Segment, Window, windows};
 use crate::domain::event::Cause;
 
 mod turned;
+mod verdicts;
 
 pub use turned::turned_at;
+pub use verdicts::{VerdictChange, verdict_changes};
 
 /// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
 #[derive(Clone, Debug, PartialEq, Eq)]

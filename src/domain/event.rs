@@ -298,6 +298,29 @@ impl GrantStatement {
         inner.into_iter().chain(outer)
     }
 
+    /// Every product the statement names that the grant may give from then on.
+    pub fn products(&self) -> impl Iterator<Item = &ProductName> {
+        let inner = match &self.change {
+            Change::Granted(granted) => Some(&granted.product),
+            Change::Switched { product, .. } => Some(product),
+            Change::Transferred { .. }
+            | Change::Reinstated { .. }
+            | Change::Resumed { .. }
+            | Change::Modified { .. }
+            | Change::Rescheduled { .. }
+            | Change::Renewed { .. }
+            | Change::GraceExtended { .. }
+            | Change::PaymentFailed
+            | Change::Suspended { .. }
+            | Change::Cancelled { .. }
+            | Change::Refunded { .. }
+            | Change::Revoked
+            | Change::Ended { .. } => None,
+        };
+        let outer = self.product.as_ref().filter(|it| Some(*it) != inner);
+        inner.into_iter().chain(outer)
+    }
+
     /// The parent the statement names, if it names one other than the grant itself.
     pub fn parent(&self) -> Option<&GrantKey> {
         let Change::Granted(granted) = &self.change else {

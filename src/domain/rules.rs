@@ -237,11 +237,27 @@ impl Rules {
         if product.as_str() == resource.as_str() {
             return Inclusion::always();
         }
-        let includes = self.products.get(product).map(|rules| &rules.includes);
-        let mut intervals: Vec<(Instant, End)> = includes
+        self.inclusion_by(product, |include| include.matches(resource))
+    }
+
+    /// When `product` includes every resource that begins with `prefix`.
+    pub(crate) fn prefix_inclusion(&self, product: &ProductName, prefix: &str) -> Inclusion {
+        self.inclusion_by(product, |include| {
+            let all_that_begins_with = include.name.as_str().strip_suffix('*');
+            all_that_begins_with.is_some_and(|it| prefix.starts_with(it))
+        })
+    }
+
+    fn inclusion_by(
+        &self,
+        product: &ProductName,
+        includes: impl Fn(&Include) -> bool,
+    ) -> Inclusion {
+        let all = self.products.get(product).map(|rules| &rules.includes);
+        let mut intervals: Vec<(Instant, End)> = all
             .into_iter()
             .flatten()
-            .filter(|include| include.matches(resource))
+            .filter(|include| includes(include))
             .map(|include| {
                 let start = include.from.unwrap_or(Instant::FIRST);
                 (start, include.until.map_or(End::Never, End::At))

@@ -27,6 +27,7 @@ mod head;
 mod history;
 mod holders;
 mod import;
+mod indexing;
 mod ingest;
 mod line;
 mod people;
@@ -42,6 +43,7 @@ mod taking;
 mod timeline;
 mod verify;
 
+use indexing::IndexedStore;
 use sources::unknown_source;
 
 pub use changes::{
@@ -96,7 +98,7 @@ pub use verify::{Fault, Progress, Verification};
 /// ```
 #[derive(Debug)]
 pub struct Engine<S: Store> {
-    store: S,
+    store: IndexedStore<S>,
     secrets: Secrets,
 }
 
@@ -159,7 +161,10 @@ impl<S: Store> Engine<S> {
     /// If the store cannot be read.
     pub fn new(store: S, secrets: Secrets) -> Result<Self, EngineError> {
         store.reader()?;
-        Ok(Self { store, secrets })
+        Ok(Self {
+            store: IndexedStore::new(store),
+            secrets,
+        })
     }
 
     /// The same engine with other secrets, as after one was changed.
@@ -170,7 +175,7 @@ impl<S: Store> Engine<S> {
 
     /// The store.
     pub fn store(&self) -> &S {
-        &self.store
+        &self.store.store
     }
 
     /// A handle to ask with, from this or another thread. It sees every delivery that was acknowledged before it is asked.

@@ -114,7 +114,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the store fails; the old projection then stands.
     pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<u64, EngineError> {
-        self.store.write(|transaction| {
+        self.store.write_anew(|transaction| {
             let rules = rules_at(&transaction.rules()?, None);
             let total = transaction.statistics()?.grants;
             transaction.clear_projections()?;

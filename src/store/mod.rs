@@ -216,6 +216,12 @@ pub trait Snapshot {
     /// The ids that links name, sorted, after `after`, at most `limit`. Withdrawn links count.
     fn linked_after(&self, after: Option<&UserId>, limit: usize)
     -> Result<Vec<UserId>, StoreError>;
+    /// The users that statements about users name, sorted, after `after`, at most `limit`. Withdrawn ones count.
+    fn users_stated_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError>;
     /// The users after `after` some window of which, of one of the products, holds `at`; sorted, at most `limit`.
     fn holders_after(
         &self,

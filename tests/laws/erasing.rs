@@ -105,7 +105,11 @@ fn ingest<S: Store>(
     engine.ingest(delivery.received_at(received), now).unwrap();
 }
 
-fn erase<S: Store>(engine: &mut Engine<S>, user: &UserId, now: Instant) -> Option<Erased> {
+pub(super) fn erase<S: Store>(
+    engine: &mut Engine<S>,
+    user: &UserId,
+    now: Instant,
+) -> Option<Erased> {
     let plan = engine.plan_erasure(user, &mut |_| {}).unwrap();
     let grounds = ErasureGrounds::new("anna", Some("she asked for it")).unwrap();
     engine.erase(plan, &grounds, now, &mut |_| {}).unwrap()

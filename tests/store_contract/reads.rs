@@ -126,6 +126,14 @@ fn users_are_found_by_every_statement_that_names_them<S: Fresh>() {
         let named = ["ann", "bob", "cid", "dan", "eve", "fay"]
             .map(|name| snapshot.is_named(&user(name), None).unwrap());
         assert_eq!(named, [true, true, true, true, true, false]);
+        assert_eq!(snapshot.users_after(None, 9)?, ["ann", "bob"].map(user));
+        assert_eq!(snapshot.linked_after(None, 9)?, ["dan", "eve"].map(user));
+        assert_eq!(snapshot.users_stated_after(None, 9)?, [user("cid")]);
+        assert_eq!(
+            snapshot.users_stated_after(Some(&user("bob")), 1)?,
+            [user("cid")]
+        );
+        assert_eq!(snapshot.users_stated_after(Some(&user("cid")), 9)?, []);
         assert!(!snapshot.is_named(&user("eve"), Some(recorded(3)))?);
         assert!(snapshot.is_named(&user("eve"), Some(recorded(4)))?);
         Ok(())

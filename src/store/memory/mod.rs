@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::chain::Salts;
@@ -154,6 +155,22 @@ impl Tables {
         let (_, events) = self.at(position)?;
         let event = events.get(usize::try_from(index).ok()?)?;
         Some(self.judged(event))
+    }
+
+    /// Up to `limit` users after `after`, sorted, that some statement names which fits.
+    fn named_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+        fits: impl Fn(&Statement) -> bool,
+    ) -> Vec<UserId> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let users = self.by_user.range::<UserId, _>((lower, Bound::Unbounded));
+        let named = users.filter(|(_, places)| {
+            let mut events = places.iter().filter_map(|place| self.event(*place));
+            events.any(|recorded| fits(&recorded.event.statement))
+        });
+        named.map(|(user, _)| user.clone()).take(limit).collect()
     }
 
     fn judged(&self, event: &RecordedEvent) -> RecordedEvent {

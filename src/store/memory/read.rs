@@ -152,17 +152,7 @@ impl Snapshot for Tables {
     }
 
     fn users_after(&self, after: Option<&UserId>, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut users = Vec::new();
-        for (user, _) in self.by_user.range::<UserId, _>((lower, Bound::Unbounded)) {
-            if users.len() == limit {
-                break;
-            }
-            if !self.grants_naming(user)?.is_empty() {
-                users.push(user.clone());
-            }
-        }
-        Ok(users)
+        Ok(self.named_after(after, limit, |it| matches!(it, Statement::Grant(_))))
     }
 
     fn linked_after(
@@ -170,17 +160,15 @@ impl Snapshot for Tables {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut users = Vec::new();
-        for (user, _) in self.by_user.range::<UserId, _>((lower, Bound::Unbounded)) {
-            if users.len() == limit {
-                break;
-            }
-            if !self.links(user)?.is_empty() {
-                users.push(user.clone());
-            }
-        }
-        Ok(users)
+        Ok(self.named_after(after, limit, |it| matches!(it, Statement::Link { .. })))
+    }
+
+    fn users_stated_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        Ok(self.named_after(after, limit, |it| matches!(it, Statement::User(_))))
     }
 
     fn holders_after(

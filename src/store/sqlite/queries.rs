@@ -65,6 +65,8 @@ pub(super) const LINKED_AFTER: &str = "SELECT user_id FROM events INDEXED BY eve
      WHERE grant_key = '' AND user_id > ?1 AND change = 'linked' \
      UNION SELECT other_user_id FROM events INDEXED BY events_by_alias \
      WHERE grant_key = '' AND other_user_id > ?1 AND change = 'linked' ORDER BY 1 LIMIT ?2";
+pub(super) const USERS_STATED_AFTER: &str = "SELECT DISTINCT user_id FROM events INDEXED BY events_by_user \
+     WHERE grant_key = '' AND user_id > ?1 AND change <> 'linked' ORDER BY user_id LIMIT ?2";
 pub(super) const HOLDERS_AFTER: &str = "SELECT DISTINCT user_id FROM windows \
      WHERE user_id > ?1 AND start_at <= ?2 AND end_at > ?2 AND product IN (SELECT value FROM json_each(?3)) \
      ORDER BY user_id LIMIT ?4";

@@ -11,7 +11,7 @@ use super::queries::{
     HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER, LINKS_OF_ALIAS,
     LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING, PARKED_WITH_KEY,
     POSITION_AT, PROJECTED_AFTER, RULES, SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS,
-    USERS_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
+    USERS_AFTER, USERS_STATED_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
 };
 use super::rows::{self, Columns, entry_columns};
 use crate::domain::event::{RecordedEvent, Statement};
@@ -158,6 +158,16 @@ impl Snapshot for Session<'_> {
         self.all(LINKED_AFTER, params![after, rows::limit(limit)], |row| {
             row.id(0, UserId::new)
         })
+    }
+
+    fn users_stated_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let after = after.map_or("", UserId::as_str);
+        let params = params![after, rows::limit(limit)];
+        self.all(USERS_STATED_AFTER, params, |row| row.id(0, UserId::new))
     }
 
     fn holders_after(
