@@ -122,7 +122,7 @@ pub fn fold_observed(
         if instant.replace(at) != Some(at) {
             said.clear();
         }
-        if said.is_contradicted_by(recorded) {
+        if names(recorded, grant) && said.is_contradicted_by(recorded) {
             left.push(Anomaly::SameInstant);
         }
         record(&mut history, at, Standing::of(&state, policy));
@@ -136,6 +136,13 @@ pub fn fold_observed(
     }
 }
 
+fn names(recorded: &RecordedEvent, grant: &GrantId) -> bool {
+    match &recorded.event.statement {
+        Statement::Grant(statement) => statement.grant == *grant,
+        Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => false,
+    }
+}
+
 fn step(
     state: State,
     grant: &GrantId,
@@ -145,7 +152,7 @@ fn step(
 ) -> State {
     let at = recorded.event.effective_at.0;
     match &recorded.event.statement {
-        Statement::Grant(statement) if statement.grant == *grant => {
+        Statement::Grant(statement) if names(recorded, grant) => {
             let incidence = Incidence {
                 grant,
                 source: &recorded.key.source,
