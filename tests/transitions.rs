@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use tenure::domain::fold::{Folded, fold};
+use tenure::domain::fold::{BlockHistory, Folded, fold};
 use tenure::{
     Cause, Change, DedupeKey, EffectiveAt, End, Event, EventKey, GrantId, GrantStatement, Granted,
     How, Instant, Length, Origin, Policy, Position, RecordedAt, RecordedEvent, RefundPolicy, State,
@@ -1046,4 +1046,46 @@ fn renewal_access_bridges_the_minutes_until_the_payments_message() {
         after_with(&[subscribed(), cancelled], &policy),
         "live u/news 0..10 cancelled"
     );
+}
+
+#[test]
+fn what_speaks_of_something_else_is_passed_over() {
+    let mut events = record(&[subscribed(), removed(5, "u"), said(5, Change::Revoked)]);
+    let policy = Policy::default();
+    let of_others = |recorded: &mut RecordedEvent| match &mut recorded.event.statement {
+        Statement::Grant(statement) => statement.grant.key = "h".parse().unwrap(),
+        Statement::User(statement) => statement.source = "shop".parse().unwrap(),
+        Statement::Link { .. } | Statement::Withdrawal { .. } => {}
+    };
+    let all_over = fold(&grant_id(), &events, &policy);
+    assert!(matches!(all_over.state, State::Over(_)));
+    // On the same instant, and twice, so that they would contradict each other.
+    let ended = said(5, Change::Revoked);
+    events.extend(record(&[ended, said(5, renewed(Some(60)))]));
+    events.iter_mut().skip(1).for_each(of_others);
+    events.sort_by(RecordedEvent::fold_order);
+    let alone = fold(&grant_id(), &events, &policy);
+    assert!(matches!(alone.state, State::Live(_)));
+    assert_eq!(alone.anomalies, []);
+}
+
+#[test]
+fn a_block_stands_from_its_own_instant_on_and_for_its_own_user_and_source() {
+    let mut events = record(&[removed(5, "u")]);
+    for recorded in &mut events {
+        if let Statement::User(statement) = &mut recorded.event.statement {
+            statement.change = UserChange::Suspended { by: None };
+        }
+    }
+    let names = |source: &str, user: &str, at: Instant| {
+        let (source, user) = (source.parse().unwrap(), user.parse().unwrap());
+        let standing = BlockHistory::fold(&source, &user, &events).blocks_at(at);
+        let names = BlockHistory::names_at(&source, &user, &events, at);
+        assert_eq!(standing, !names.is_empty());
+        names.len()
+    };
+    assert_eq!(names("crm", "u", day(5)), 1);
+    assert_eq!(names("crm", "u", day(5).previous()), 0);
+    assert_eq!(names("crm", "v", day(9)), 0);
+    assert_eq!(names("shop", "u", day(9)), 0);
 }

@@ -28,6 +28,9 @@ fn windows_are_sorted_disjoint_and_not_empty() {
             }
             for pair in projection.segments.windows(2) {
                 prop_assert!(pair[0].to <= End::At(pair[1].from), "{:?}", pair);
+                let touch = pair[0].to == End::At(pair[1].from);
+                let agree = pair[0].phase == pair[1].phase;
+                prop_assert!(!(touch && agree), "one segment in two: {:?}", pair);
             }
         }
         Ok(())

@@ -13,7 +13,10 @@ use tenure::{
 };
 
 use crate::model::Model;
-use crate::strategies::{History, Recorded, history, now, questions, recorded, told};
+use crate::strategies::{
+    History, Line, Recorded, at, history, in_memory, now, plain_rules, questions, recorded, tell,
+    told,
+};
 
 use super::{check, hold, some_of};
 
@@ -464,10 +467,6 @@ const RULES: &str = r#"{"sources": {
     "app": {"provider": "cloudevents", "user_prefix": "app-"}
 }}"#;
 
-fn at(text: &str) -> Instant {
-    text.parse().unwrap()
-}
-
 fn ingest(
     engine: &mut Engine<MemoryStore>,
     source: &str,
@@ -616,4 +615,32 @@ fn what_is_in_quarantine_is_told_as_it_was_known() {
         .collect();
     assert_eq!(found, [other]);
     assert_eq!(explanation.quarantined[0].reason.code(), "missing_field");
+}
+
+#[test]
+fn what_turned_at_since_itself_has_not_turned_since() {
+    let mut engine = in_memory(&plain_rules());
+    let line = Line::of_grant("crm", "granted", "g", at("2026-01-01T00:00:00Z"));
+    let line = line.for_user("u").with("product", "news".into());
+    tell(
+        &mut engine,
+        &[line.with("until", "2026-02-01T00:00:00Z".into())],
+        0,
+    );
+    let question = Question {
+        user: "u".parse().unwrap(),
+        resource: "news".parse().unwrap(),
+        at: at("2026-01-15T00:00:00Z"),
+        as_of: None,
+    };
+    let mut reader = engine.reader().unwrap();
+    let mut turned_at = |since: &str| {
+        reader
+            .explain(&question, Some(at(since)))
+            .unwrap()
+            .turned_at
+    };
+    assert_eq!(turned_at("2026-01-01T00:00:00Z"), None);
+    let before = "2025-12-31T23:59:59.999999Z";
+    assert_eq!(turned_at(before), Some(at("2026-01-01T00:00:00Z")));
 }

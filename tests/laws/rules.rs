@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
+use serde_json::json;
 use tenure::domain::decision::Question;
 use tenure::{
-    Decision, Direction, Engine, Instant, MemoryStore, PlanSummary, PlannedChange, RecordedAt,
+    Decision, Direction, End, Engine, Instant, MemoryStore, PlanSummary, PlannedChange, RecordedAt,
     ResourceName, Rules, Store,
 };
 
 use crate::strategies::{
-    History, boundaries, engine, history, instants_to_ask, line, now, projections, questions,
-    recorded, resources, rules, told,
+    History, Line, at, boundaries, engine, history, in_memory, instants_to_ask, line, now,
+    projections, questions, recorded, resources, rules, tell, told,
 };
 
 use super::{checks, hold, some_of};
@@ -187,7 +188,7 @@ fn the_engine_equals_the_model_also_after_the_rules_have_changed() {
         let mut engine = told(&history);
         let mut instants = boundaries(&projections(&engine), &history.rules);
         apply(&mut engine, &rules);
-        crate::strategies::tell(&mut engine, &more, 100);
+        tell(&mut engine, &more, 100);
         instants.extend(boundaries(&projections(&engine), &rules));
         let recorded = recorded(&engine);
         let all = asked(&engine, &instants_to_ask(&instants));
@@ -224,7 +225,7 @@ fn both_stores_plan_and_apply_alike() {
         let path = folder.path().join("tenure.db");
         let store = tenure::SqliteStore::create_or_open(&path, Default::default()).unwrap();
         let mut file = engine(store, &history.rules);
-        crate::strategies::tell(&mut file, &history.lines, 0);
+        tell(&mut file, &history.lines, 0);
         let mut memory = told(&history);
         prop_assert_eq!(plan(&memory, &rules), plan(&file, &rules));
         apply(&mut memory, &rules);
@@ -249,4 +250,40 @@ fn rules_may_come_into_force_again() {
         assert_eq!(&engine.rules().unwrap(), rules);
     }
     assert_eq!(recorded(&engine).rules.len(), 5);
+}
+
+/// A product that the rules do not name is a resource as well, and a prefix of theirs may include it.
+#[test]
+fn a_plan_tells_of_a_product_that_another_includes_by_a_prefix() {
+    let with = |includes: &[&str]| -> Rules {
+        let source = json!({"provider": "cloudevents"});
+        let rules =
+            json!({"sources": {"crm": source}, "products": {"pro": {"includes": includes}}});
+        serde_json::from_value(rules).unwrap()
+    };
+    let given = |product: &str, from: &str, until: &str| {
+        let line = Line::of_grant("crm", "granted", product, at(from));
+        let line = line.for_user("u").with("product", product.into());
+        line.with("until", until.into())
+    };
+    let (january, middle, february) = (
+        "2026-01-01T00:00:00Z",
+        "2026-01-15T00:00:00Z",
+        "2026-02-01T00:00:00Z",
+    );
+    let mut engine = in_memory(&with(&["news/*"]));
+    tell(&mut engine, &[given("pro", january, february)], 0);
+    tell(
+        &mut engine,
+        &[given("news/today", middle, "2026-03-01T00:00:00Z")],
+        1,
+    );
+    let (changes, _) = plan(&engine, &with(&[]));
+    let of_product = changes
+        .iter()
+        .filter(|it| it.change.resource.as_str() == "news/today");
+    let told: Vec<_> = of_product
+        .map(|it| (it.change.start, it.change.end, it.change.direction))
+        .collect();
+    assert_eq!(told, [(at(january), End::At(at(middle)), Direction::Loses)]);
 }

@@ -286,4 +286,25 @@ mod tests {
         }
         assert!(found > 5_000, "{found}");
     }
+
+    #[test]
+    fn two_deliveries_contradict_each_other_and_none_itself() {
+        let renewed = |until| Change::Renewed {
+            until: Some(until),
+            period: None,
+            period_key: Some("a".parse().unwrap()),
+        };
+        let (one, two) = (Instant::EPOCH, Instant::EPOCH.next());
+        let contradicts = |first: Change, second: Change, deliveries: [usize; 2]| {
+            let events = [event(&first, deliveries[0]), event(&second, deliveries[1])];
+            contradicts_one_of(&events[1], &events[..1])
+        };
+        assert!(contradicts(renewed(one), Change::Revoked, [1, 2]));
+        assert!(!contradicts(renewed(one), Change::Revoked, [1, 1]));
+        assert!(contradicts(renewed(one), renewed(two), [1, 2]));
+        assert!(!contradicts(renewed(one), renewed(two), [1, 1]));
+        assert!(!contradicts(renewed(one), renewed(one), [1, 2]));
+        let modified = Change::Modified { until: one.into() };
+        assert!(!contradicts(modified, Change::PaymentFailed, [1, 2]));
+    }
 }
