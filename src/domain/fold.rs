@@ -152,7 +152,7 @@ fn step(
 ) -> State {
     let at = recorded.event.effective_at.0;
     match &recorded.event.statement {
-        Statement::Grant(statement) if names(recorded, grant) => {
+        Statement::Grant(statement) if statement.grant == *grant => {
             let incidence = Incidence {
                 grant,
                 source: &recorded.key.source,

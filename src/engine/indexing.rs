@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{linked_ids, person, rules_at};
-use super::people::People;
+use super::people::{CHUNK, People};
 use super::reader::Reader;
 use super::taking::concern;
 use super::{Engine, EngineError};
@@ -15,9 +15,6 @@ use crate::domain::rules::Rules;
 use crate::domain::window::{Phase, Segment};
 use crate::index::{AccessIndex, Filling, UserAccess};
 use crate::store::{EntryKind, Snapshot, Store, StoreError, StoreReader, Transaction};
-
-/// How many entries are looked at at a time.
-const CHUNK: usize = 500;
 
 /// A store, and the index that follows it if there is one.
 #[derive(Debug)]
@@ -151,20 +148,19 @@ impl News {
 fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError> {
     let rules = rules_at(&snapshot.rules()?, None);
     let mut filling = index.begin_anew(&rules);
+    let mut put = |user: UserId| -> Result<(), StoreError> {
+        let person = person(snapshot, &user, &rules, None)?;
+        filling.put(&user, &access(&person, products_held(&person)));
+        Ok(())
+    };
     let mut people = People::after(snapshot, None);
     while let Some(user) = people.next()? {
-        let person = person(snapshot, &user, &rules, None)?;
-        let products = products_held(&person);
-        filling.put(&user, &access(&person, products));
+        put(user)?;
     }
     // Those that nothing but a statement about them names have no access, but are known.
     let mut stated = snapshot.users_stated_after(None, CHUNK)?;
     while let Some(last) = stated.last().cloned() {
-        for user in stated {
-            let person = person(snapshot, &user, &rules, None)?;
-            let products = products_held(&person);
-            filling.put(&user, &access(&person, products));
-        }
+        stated.into_iter().try_for_each(&mut put)?;
         stated = snapshot.users_stated_after(Some(&last), CHUNK)?;
     }
     Ok(News::OfAll(Box::new(filling), snapshot.head()?.position))
@@ -196,7 +192,7 @@ fn news(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError
         }
         known = last;
     }
-    let users = Concerned::by(snapshot, events)?.access(snapshot)?;
+    let users = Concerned::by(snapshot, &events)?.access(snapshot)?;
     Ok(News::OfUsers(users, head))
 }
 
@@ -209,9 +205,9 @@ struct Concerned {
 }
 
 impl Concerned {
-    fn by(snapshot: &dyn Snapshot, mut events: Vec<Event>) -> Result<Self, StoreError> {
+    fn by(snapshot: &dyn Snapshot, events: &[Event]) -> Result<Self, StoreError> {
         let mut concerned = Self::default();
-        for event in &mut events {
+        for event in events {
             if let Statement::Withdrawal { source, key } = &event.statement
                 && let Some(position) = snapshot.key_holder(source, key)?
             {
@@ -222,7 +218,7 @@ impl Concerned {
             concerned.add(&event.statement);
         }
         let mut grants: BTreeSet<GrantId> = BTreeSet::new();
-        concern(snapshot, &events, &mut grants)?;
+        concern(snapshot, events, &mut grants)?;
         for grant in grants.clone() {
             grants.extend(snapshot.children(&grant)?);
         }

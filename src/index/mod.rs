@@ -151,9 +151,10 @@ impl AccessIndex {
         for (user, access) in users {
             let user = self.keys.user(user.as_str());
             let rows = rows(&self.keys, user, access);
-            if !held.shard(user).replace(user, access.is_named, &rows) {
-                let grown = held.shard(user).grown(&rows);
-                grown.replace(user, access.is_named, &rows);
+            if let Some(grown) = held
+                .shard(user)
+                .replace_or_grow(user, access.is_named, &rows)
+            {
                 held = Arc::new(held.with_shard(user, grown));
                 self.held.store(Arc::clone(&held));
             }
@@ -200,12 +201,11 @@ impl Filling {
     pub(crate) fn put(&mut self, user: &UserId, access: &UserAccess) {
         let user = self.keys.user(user.as_str());
         let rows = rows(&self.keys, user, access);
-        if !self.held.shard(user).replace(user, access.is_named, &rows) {
-            let grown = self.held.shard(user).grown(&rows);
-            grown.replace(user, access.is_named, &rows);
-            if let Some(shard) = self.held.shards.get_mut(place_of(user)) {
-                *shard = Arc::new(grown);
-            }
+        let shard = self.held.shard(user);
+        if let Some(grown) = shard.replace_or_grow(user, access.is_named, &rows)
+            && let Some(shard) = self.held.shards.get_mut(place_of(user))
+        {
+            *shard = Arc::new(grown);
         }
     }
 }

@@ -103,8 +103,18 @@ impl Shard {
         self.older.get(from..to)
     }
 
+    /// Replaces what is known of a user. If there is no room, gives a shard in which it is done; this one is not changed then.
+    pub(super) fn replace_or_grow(&self, user: Key, is_named: bool, rows: &[Row]) -> Option<Self> {
+        if self.replace(user, is_named, rows) {
+            return None;
+        }
+        let grown = self.grown(rows);
+        grown.replace(user, is_named, rows);
+        Some(grown)
+    }
+
     /// Replaces what is known of a user. `false`: there was no room, and nothing is changed. One writer at a time.
-    pub(super) fn replace(&self, user: Key, is_named: bool, rows: &[Row]) -> bool {
+    fn replace(&self, user: Key, is_named: bool, rows: &[Row]) -> bool {
         let new_rows = rows.iter().filter(|row| !row.steps.is_empty());
         let new_rows = new_rows.filter(|row| self.rows.find(row.key).is_none());
         let new_names = usize::from(is_named && self.named.find(user).is_none());
@@ -194,7 +204,7 @@ impl Shard {
     }
 
     /// The same with room for these rows too, without what was given up.
-    pub(super) fn grown(&self, new: &[Row]) -> Self {
+    fn grown(&self, new: &[Row]) -> Self {
         let (mut rows, mut words) = (new.len(), 0_usize);
         for row in new {
             words = words.saturating_add(words_of_block(row.steps.len().saturating_sub(2)));

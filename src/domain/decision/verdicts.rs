@@ -68,9 +68,7 @@ fn happenings(person: &Person, product: &ProductName) -> BTreeMap<Instant, Vec<H
             add(End::At(live.start), Happening::Boundary);
             add(live.end, Happening::Boundary);
         }
-        let own = |(live, ..): &(&LivePhase, Instant, End)| {
-            live.product == *product && person.ids.contains(&live.user)
-        };
+        let own = |(live, ..): &(&LivePhase, Instant, End)| gives(person, product, live);
         if let Some((_, start, end)) = segment.term().filter(own) {
             add(End::At(start), Happening::TermBegins(place));
             add(end, Happening::TermEnds(place));
@@ -99,14 +97,19 @@ fn concerned<'a>(
     person: &'a Person,
     product: &'a ProductName,
 ) -> impl Iterator<Item = (usize, &'a Segment)> {
-    let gives = move |segment: &Segment| match &segment.phase {
-        Phase::Live(live) => live.product == *product && person.ids.contains(&live.user),
+    let is_own = move |segment: &Segment| match &segment.phase {
+        Phase::Live(live) => gives(person, product, live),
         Phase::Over { .. } => false,
     };
     let grants = person.grants.iter().enumerate();
     grants
-        .filter(move |(_, (_, segments))| segments.iter().any(gives))
+        .filter(move |(_, (_, segments))| segments.iter().any(is_own))
         .flat_map(|(place, (_, segments))| segments.iter().map(move |segment| (place, segment)))
+}
+
+/// Whether one of the person's ids holds the grant then, and it gives the product.
+fn gives(person: &Person, product: &ProductName, live: &LivePhase) -> bool {
+    live.product == *product && person.ids.contains(&live.user)
 }
 
 /// What counts at the instant the walk has come to.
@@ -126,9 +129,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(person: &'a Person, product: &'a ProductName) -> Self {
-        let own = |it: &(&LivePhase, Instant, End)| {
-            it.0.product == *product && person.ids.contains(&it.0.user)
-        };
+        let own = |(live, ..): &(&LivePhase, Instant, End)| gives(person, product, live);
         let all = person.grants.iter().flat_map(|(_, segments)| segments);
         let starts = all.filter_map(Segment::access).filter(own);
         let last_start = starts.map(|(_, start, _)| start).max();
