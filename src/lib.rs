@@ -17,7 +17,7 @@
 //! Nothing here reads a clock, an environment variable or a configuration file: the caller hands in the time, the
 //! [`Secrets`] and the [`Rules`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod domain;
 mod engine;
@@ -49,8 +49,8 @@ pub use engine::{
     ChangesCursor, ChangesPage, ChangesQuestion, Correction, CursorError, Delivery, Effect, Engine,
     EngineError, Erased, ErasureGrounds, ErasurePlan, Explanation, Export, ExportedLine, Fault,
     FileError, FileOptions, Finding, FindingKind, GrantStanding, GrantSummary, GrantView, Grounds,
-    GroundsError, HeldGrant, HoldersQuestion, Import, ImportRefusal, Imported, KeptBy, KeptHead,
-    KeptHeadError, Lane, LaneEvent, Line, LineReceipt, LogEntry, Mentioning, PlanSummary,
+    GroundsError, HeldGrant, HoldersQuestion, Import, ImportRefusal, Imported, Intake, KeptBy,
+    KeptHead, KeptHeadError, Lane, LaneEvent, Line, LineReceipt, LogEntry, Mentioning, PlanSummary,
     PlannedChange, Progress, Reader, Receipt, ReconcileQuestion, Reconciliation, Retried, Secrets,
     Spans, StaffChange, StaffStatement, StandingBlock, StatedRefusal, Step, Subscriber,
     SubscriberList, SubscriberRow, Timeline, TurnCause, UserWindow, Verification, brings_rules,

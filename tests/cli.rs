@@ -13,6 +13,7 @@ mod explaining;
 mod exporting;
 mod files;
 mod moving;
+mod processes;
 mod rules;
 mod staff;
 mod support;

@@ -10,6 +10,7 @@
 mod agreement;
 #[cfg(feature = "command")]
 mod cli;
+mod intake;
 mod laws;
 mod model;
 mod provider_contract;

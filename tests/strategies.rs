@@ -13,8 +13,8 @@ use tenure::store::Projection;
 use tenure::{
     Change, DedupeKey, Delivery, EffectiveAt, End, Engine, Event, EventKey, GrantId,
     GrantStatement, Instant, MemoryStore, Position, RecordedAt, RecordedEvent, Request,
-    ResourceName, Rules, Secrets, Statement, Store, StoreError, StoreReader, UserChange, UserId,
-    UserStatement,
+    ResourceName, Rules, Secrets, State, Statement, Store, StoreError, StoreReader, UserChange,
+    UserId, UserStatement,
 };
 
 use crate::model::Model;
@@ -626,6 +626,12 @@ pub(crate) fn questions<S: Store>(engine: &Engine<S>, as_of: Option<RecordedAt>)
     questions
 }
 
+/// The state of a grant after all its events.
+pub(crate) fn state<S: Store>(engine: &Engine<S>, grant: &GrantId) -> State {
+    let view = engine.reader().unwrap().grant(grant, None).unwrap();
+    view.map_or(State::Absent, |view| view.state)
+}
+
 /// What answers are read from, without the positions and times that another order of arrival changes.
 pub(crate) fn essence<S: Store>(engine: &Engine<S>) -> String {
     let keys: BTreeMap<(Position, u32), EventKey> = recorded(engine)
@@ -641,11 +647,9 @@ pub(crate) fn essence<S: Store>(engine: &Engine<S>) -> String {
             .map(|it| (&keys[&(it.position, it.index)], it.anomaly))
             .collect();
         anomalies.sort();
+        let state = state(engine, &grant);
         let Projection {
-            state,
-            segments,
-            windows,
-            ..
+            segments, windows, ..
         } = &projection;
         writeln!(
             out,

@@ -222,6 +222,19 @@ fn only_the_command_reads_a_clock() {
     }
 }
 
+/// The one file that has to speak to SQLite as C does, and says of each line why it may.
+const UNSAFE: &str = "src/store/sqlite/wal_index.rs";
+
+#[test]
+fn unsafe_code_stays_where_it_is() {
+    for (name, text) in files("src", "rs") {
+        let allows = code(&text).iter().any(|(_, line)| {
+            line.contains("unsafe_code") && !line.contains("deny") && !line.contains("forbid")
+        });
+        assert_eq!(allows, name == UNSAFE, "{name}");
+    }
+}
+
 #[test]
 fn every_provider_brings_its_readme_its_vectors_and_its_page() {
     for provider in tenure::PROVIDERS {

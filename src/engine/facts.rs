@@ -1,11 +1,12 @@
 //! Gathering what is known of a grant or a person, and folding it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::domain::decision::Person;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::fold::{BlockHistory, Folded, fold};
-use crate::domain::grant::Anomaly;
+use crate::domain::grant::{Anomaly, State};
 use crate::domain::id::{GrantId, UserId};
 use crate::domain::rules::{Policy, Rules};
 use crate::domain::time::RecordedAt;
@@ -15,6 +16,8 @@ use crate::store::{Projection, RecordedAnomaly, RecordedRules, Snapshot, StoreEr
 /// The events of one grant, in their total order, and the blocks on its holders.
 pub(crate) struct GrantFacts {
     pub(crate) grant: GrantId,
+    /// Everyone whom one of its events names, those taken back or not yet known included.
+    pub(crate) named: BTreeSet<UserId>,
     pub(crate) events: Vec<RecordedEvent>,
     pub(crate) blocks: BTreeMap<UserId, BlockHistory>,
     pub(crate) policy: Policy,
@@ -29,6 +32,7 @@ impl GrantFacts {
         known_at: Option<RecordedAt>,
     ) -> Result<Self, StoreError> {
         let mut events = snapshot.grant_events(grant)?;
+        let named = users(&events);
         events.retain(|event| event.is_known_at(known_at));
         let mut blocks = BTreeMap::new();
         for user in users(&events) {
@@ -45,6 +49,7 @@ impl GrantFacts {
         events.sort_by(RecordedEvent::fold_order);
         Ok(Self {
             grant: grant.clone(),
+            named,
             events,
             blocks,
             policy: rules.policy(&grant.source),
@@ -87,16 +92,17 @@ pub(crate) fn project(
     known_at: Option<RecordedAt>,
 ) -> Result<Option<Projection>, StoreError> {
     let facts = GrantFacts::load(snapshot, grant, rules, known_at)?;
-    project_facts(snapshot, &facts, rules, known_at)
+    let projected = project_facts(snapshot, &facts, rules, known_at)?;
+    Ok(projected.map(|(_, projection)| projection))
 }
 
-/// As [`project`], of facts that were loaded with the same rules and knowledge.
+/// As [`project`], of facts that were loaded with the same rules and knowledge, with the state after the last event.
 pub(crate) fn project_facts(
     snapshot: &dyn Snapshot,
     facts: &GrantFacts,
     rules: &Rules,
     known_at: Option<RecordedAt>,
-) -> Result<Option<Projection>, StoreError> {
+) -> Result<Option<(State, Projection)>, StoreError> {
     if facts.events.is_empty() {
         return Ok(None);
     }
@@ -122,12 +128,13 @@ pub(crate) fn project_facts(
         .collect();
     anomalies.sort_unstable();
     anomalies.dedup();
-    Ok(Some(Projection {
-        state: folded.state,
+    let projection = Projection {
+        users: facts.named.clone(),
         windows: windows(&segments),
         segments,
         anomalies,
-    }))
+    };
+    Ok(Some((folded.state, projection)))
 }
 
 /// The events that name a parent which has a parent itself.
@@ -147,11 +154,11 @@ fn nested_parents<'a>(
 }
 
 /// The rules in force by what was known at `known_at`.
-pub(crate) fn rules_at(recorded: &[RecordedRules], known_at: Option<RecordedAt>) -> Rules {
+pub(crate) fn rules_at(recorded: &[RecordedRules], known_at: Option<RecordedAt>) -> Arc<Rules> {
     recorded
         .iter()
         .rfind(|rules| known_at.is_none_or(|known_at| rules.recorded_at <= known_at))
-        .map(|rules| rules.rules.clone())
+        .map(|rules| Arc::clone(&rules.rules))
         .unwrap_or_default()
 }
 
@@ -200,6 +207,16 @@ pub(crate) fn person(
             }
         }
     }
+    person_of(snapshot, ids, grants.into_iter().collect(), known_at)
+}
+
+/// As [`person`], of whom the ids and the grants are known.
+pub(crate) fn person_of(
+    snapshot: &dyn Snapshot,
+    ids: BTreeSet<UserId>,
+    grants: Vec<(GrantId, Vec<Segment>)>,
+    known_at: Option<RecordedAt>,
+) -> Result<Person, StoreError> {
     let is_named = is_holder(&grants, &ids) || any_is_named(snapshot, &ids, known_at)?;
     let position = match known_at {
         None => snapshot.head()?.position,
@@ -208,14 +225,15 @@ pub(crate) fn person(
     Ok(Person {
         ids,
         is_named,
-        grants: grants.into_iter().collect(),
+        grants,
         position,
     })
 }
 
 /// A holder is named by the event that made them one; this saves a look-up for everyone who has or had access.
-fn is_holder(grants: &BTreeMap<GrantId, Vec<Segment>>, ids: &BTreeSet<UserId>) -> bool {
-    let mut holders = grants.values().flatten().filter_map(Segment::holder);
+fn is_holder(grants: &[(GrantId, Vec<Segment>)], ids: &BTreeSet<UserId>) -> bool {
+    let segments = grants.iter().flat_map(|(_, segments)| segments);
+    let mut holders = segments.filter_map(Segment::holder);
     holders.any(|holder| ids.contains(holder))
 }
 

@@ -239,7 +239,7 @@ fn defaults_held(
     let head = transaction.head()?.position;
     let has_only_rules = u64::try_from(recorded.len()) == Ok(head.0);
     let defaults = Rules::default();
-    if before == defaults || !has_only_rules {
+    if *before == defaults || !has_only_rules {
         return Ok(receipt(Outcome::Ignored, head, None));
     }
     let applied = put_in_force(transaction, &before, &defaults, claimed, &mut |_| {})?;
@@ -269,7 +269,7 @@ fn rules_again(
             Some(RULES_APPLIED),
         )))
     };
-    if let Some(position) = last.filter(|_| before == *rules) {
+    if let Some(position) = last.filter(|_| *before == *rules) {
         return repeated(position);
     }
     let key = rules_entry(rules, RecordedAt(claimed))?.dedupe_key;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::delivery::{Delivery, Receipt};
-use super::facts::rules_at;
+use super::facts::{GrantFacts, rules_at};
 use super::reader::Reader;
 use super::sources::{Source, source, unknown_source};
 use super::staff::{Grounds, StaffChange, StaffStatement, trusted};
@@ -269,8 +269,8 @@ impl<R: StoreReader> Reader<R> {
     }
 }
 
-fn plan<T: Snapshot + ?Sized>(
-    snapshot: &T,
+fn plan(
+    snapshot: &dyn Snapshot,
     rules: &Rules,
     import: &Import,
     row: &SubscriberRow,
@@ -301,8 +301,9 @@ fn plan<T: Snapshot + ?Sized>(
         source: name.clone(),
         key: subscriber.grant_key(),
     };
-    let state = snapshot.projection(&grant)?.map(|it| it.state);
-    if let Some(State::Over(over)) = &state
+    let facts = GrantFacts::load(snapshot, &grant, rules, None)?;
+    let is_known = !facts.events.is_empty();
+    if let State::Over(over) = &facts.fold().state
         && let Some(by) = &over.barred
     {
         return Ok(Plan::Refuse(ImportRefusal::Barred {
@@ -310,7 +311,7 @@ fn plan<T: Snapshot + ?Sized>(
             by: by.clone(),
         }));
     }
-    let statement = match statement(import, row, id, (grant, holder), state.is_some()) {
+    let statement = match statement(import, row, id, (grant, holder), is_known) {
         Ok(statement) => statement,
         Err(refusal) => return Ok(Plan::Refuse(refusal)),
     };

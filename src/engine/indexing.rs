@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::facts::{linked_ids, person, rules_at};
-use super::people::{CHUNK, People};
+use super::facts::{linked_ids, person, person_of, rules_at};
+use super::people::CHUNK;
 use super::reader::Reader;
 use super::taking::concern;
 use super::{Engine, EngineError};
@@ -148,22 +148,33 @@ impl News {
 fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError> {
     let rules = rules_at(&snapshot.rules()?, None);
     let mut filling = index.begin_anew(&rules);
-    let mut put = |user: UserId| -> Result<(), StoreError> {
-        let person = person(snapshot, &user, &rules, None)?;
-        filling.put(&user, &access(&person, products_held(&person)));
-        Ok(())
+    let position = snapshot.head()?.position;
+    let mut put = |person: Person, user: &UserId| {
+        filling.put(user, &access(&person, products_held(&person)));
     };
-    let mut people = People::after(snapshot, None);
-    while let Some(user) = people.next()? {
-        put(user)?;
+    let mut named = snapshot.segments_after(None, CHUNK)?;
+    while let Some((last, _)) = named.last().cloned() {
+        for (user, grants) in named {
+            if snapshot.links(&user)?.is_empty() {
+                let ids = BTreeSet::from([user.clone()]);
+                put(person_of(snapshot, ids, grants, None)?, &user);
+            } else {
+                put(person(snapshot, &user, &rules, None)?, &user);
+            }
+        }
+        named = snapshot.segments_after(Some(&last), CHUNK)?;
     }
-    // Those that nothing but a statement about them names have no access, but are known.
-    let mut stated = snapshot.users_stated_after(None, CHUNK)?;
-    while let Some(last) = stated.last().cloned() {
-        stated.into_iter().try_for_each(&mut put)?;
-        stated = snapshot.users_stated_after(Some(&last), CHUNK)?;
+    // Those that no event of a grant names have what is theirs by a link, or no access, but are known.
+    for others in [Snapshot::linked_after, Snapshot::users_stated_after] {
+        let mut users = others(snapshot, None, CHUNK)?;
+        while let Some(last) = users.last().cloned() {
+            for user in users {
+                put(person(snapshot, &user, &rules, None)?, &user);
+            }
+            users = others(snapshot, Some(&last), CHUNK)?;
+        }
     }
-    Ok(News::OfAll(Box::new(filling), snapshot.head()?.position))
+    Ok(News::OfAll(Box::new(filling), position))
 }
 
 /// What was recorded that the index does not know.

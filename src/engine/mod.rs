@@ -8,6 +8,8 @@
 //! A write is one transaction from the key's look-up to the projection, so a reader never sees windows that do not follow
 //! from the log. Deciding writes nothing.
 
+use std::sync::Arc;
+
 use crate::domain::decision::Decision;
 use crate::domain::id::{Position, SourceName};
 use crate::domain::rules::Rules;
@@ -15,6 +17,7 @@ use crate::domain::time::Instant;
 use crate::provider::{Request, VerifyError};
 use crate::store::{Store, StoreError};
 
+mod asking;
 mod changes;
 mod delivery;
 mod erasing;
@@ -29,6 +32,7 @@ mod holders;
 mod import;
 mod indexing;
 mod ingest;
+mod intake;
 mod line;
 mod people;
 mod plan;
@@ -43,8 +47,9 @@ mod taking;
 mod timeline;
 mod verify;
 
+use asking::Asking;
 use indexing::IndexedStore;
-use sources::unknown_source;
+use sources::{unknown_source, verified};
 
 pub use changes::{
     AccessTurn, Changes, ChangesCursor, ChangesPage, ChangesQuestion, Correction, CursorError,
@@ -61,6 +66,7 @@ pub use history::brings_rules;
 pub use holders::HoldersQuestion;
 pub use import::{Import, ImportRefusal, Imported, Subscriber, SubscriberRow};
 pub use ingest::{Batch, BatchReceipts};
+pub use intake::Intake;
 pub use line::{Line, StatedRefusal, read_line, write_line, write_request};
 pub use plan::{Applied, PlanSummary, PlannedChange, Spans};
 pub use quarantine::Retried;
@@ -100,6 +106,7 @@ pub use verify::{Fault, Progress, Verification};
 pub struct Engine<S: Store> {
     store: IndexedStore<S>,
     secrets: Secrets,
+    asking: Asking<S::Reader>,
 }
 
 /// Why the engine could not do what was asked.
@@ -160,8 +167,8 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the store cannot be read.
     pub fn new(store: S, secrets: Secrets) -> Result<Self, EngineError> {
-        store.reader()?;
         Ok(Self {
+            asking: Asking::by(store.reader()?),
             store: IndexedStore::new(store),
             secrets,
         })
@@ -191,7 +198,11 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the store cannot be read.
     pub fn rules(&self) -> Result<Rules, EngineError> {
-        self.reader()?.rules()
+        Ok(Rules::clone(&*self.rules_in_force()?))
+    }
+
+    fn rules_in_force(&self) -> Result<Arc<Rules>, EngineError> {
+        self.asking.rules(|| self.store.reader())
     }
 
     /// Shows that a request from the network comes from the source's system. The clock is needed against replays.
@@ -204,12 +215,8 @@ impl<S: Store> Engine<S> {
         request: Request,
         now: Instant,
     ) -> Result<Delivery, EngineError> {
-        let rules = self.rules()?;
-        let found =
-            sources::source(&rules, source).ok_or_else(|| unknown_source(&rules, source))?;
-        let secret = self.secrets.get(source);
-        let verified = found.provider.verify(request, secret, now)?;
-        Ok(Delivery::verified(source.clone(), verified))
+        let rules = self.rules_in_force()?;
+        verified(&rules, &self.secrets, source, request, now)
     }
 
     /// Fails unless there is a source of that name by the rules in force.
@@ -217,7 +224,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// [`EngineError::UnknownSource`], which lists the names there are.
     pub fn require_source(&self, source: &SourceName) -> Result<(), EngineError> {
-        provider_of(&self.rules()?, source).map(|_| ())
+        provider_of(&*self.rules_in_force()?, source).map(|_| ())
     }
 }
 

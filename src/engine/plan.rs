@@ -311,7 +311,7 @@ impl<S: Store> Engine<S> {
         self.store.write(|transaction| {
             let recorded = transaction.rules()?;
             let before = rules_at(&recorded, None);
-            if before == *rules && !recorded.is_empty() {
+            if *before == *rules && !recorded.is_empty() {
                 return Ok(Applied::NOTHING);
             }
             put_in_force(transaction, &before, rules, now, progress)

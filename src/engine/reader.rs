@@ -15,7 +15,7 @@ use crate::domain::rules::{Policy, Rules};
 use crate::domain::time::RecordedAt;
 use crate::domain::window::Window;
 use crate::store::{
-    Entry, EntryFilter, Parked, RecordedAnomaly, Snapshot, Statistics, StoreReader,
+    Entry, EntryFilter, Parked, RecordedAnomaly, Snapshot, Statistics, StoreError, StoreReader,
 };
 
 /// A handle that asks. Any number of them may ask, each from its own thread, while the engine writes.
@@ -156,16 +156,25 @@ impl<R: StoreReader> Reader<R> {
             let rules = rules_at(&snapshot.rules()?, as_of);
             let mut views = Vec::new();
             for facts in facts_known_to_name(snapshot, user, &rules, as_of)? {
-                if let Some(projection) = project_facts(snapshot, &facts, &rules, as_of)? {
-                    views.push(GrantView {
-                        policy: facts.policy,
-                        grant: facts.grant,
-                        state: projection.state,
-                        windows: projection.windows,
-                    });
-                }
+                views.extend(view(snapshot, facts, &rules, as_of)?);
             }
             Ok(views)
+        })
+    }
+
+    /// One grant; `None` if no event is known of it.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn grant(
+        &mut self,
+        grant: &GrantId,
+        as_of: Option<RecordedAt>,
+    ) -> Result<Option<GrantView>, EngineError> {
+        self.read(|snapshot| {
+            let rules = rules_at(&snapshot.rules()?, as_of);
+            let facts = GrantFacts::load(snapshot, grant, &rules, as_of)?;
+            Ok(view(snapshot, facts, &rules, as_of)?)
         })
     }
 
@@ -272,7 +281,7 @@ impl<R: StoreReader> Reader<R> {
     /// # Errors
     /// If the store cannot be read.
     pub fn rules(&mut self) -> Result<Rules, EngineError> {
-        self.read(|snapshot| Ok(rules_at(&snapshot.rules()?, None)))
+        self.read(|snapshot| Ok(Rules::clone(&*rules_at(&snapshot.rules()?, None))))
     }
 
     /// The store's reader, for what only this kind of store can do.
@@ -286,6 +295,21 @@ impl<R: StoreReader> Reader<R> {
     ) -> Result<T, EngineError> {
         self.store.read(work)
     }
+}
+
+fn view(
+    snapshot: &dyn Snapshot,
+    facts: GrantFacts,
+    rules: &Rules,
+    as_of: Option<RecordedAt>,
+) -> Result<Option<GrantView>, StoreError> {
+    let projected = project_facts(snapshot, &facts, rules, as_of)?;
+    Ok(projected.map(|(state, projection)| GrantView {
+        policy: facts.policy,
+        grant: facts.grant,
+        state,
+        windows: projection.windows,
+    }))
 }
 
 fn answer(

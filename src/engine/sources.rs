@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::EngineError;
+use super::delivery::Delivery;
 use crate::domain::id::{Mention, SourceName};
 use crate::domain::mention::mentions;
 use crate::domain::rules::{Rules, SourceRules};
-use crate::provider::{PROVIDERS, Provider, Secret, SourceContext, provider};
+use crate::domain::time::Instant;
+use crate::provider::{PROVIDERS, Provider, Request, Secret, SourceContext, provider};
 
 /// The secrets of the sources. They are handed in at each start and never stored.
 #[derive(Clone, Default)]
@@ -85,6 +87,19 @@ pub fn provider_of(rules: &Rules, name: &SourceName) -> Result<&'static dyn Prov
         Some(found) => Ok(found.provider),
         None => Err(unknown_source(rules, name)),
     }
+}
+
+/// The delivery of a request from the network, if it comes from the source's system.
+pub(super) fn verified(
+    rules: &Rules,
+    secrets: &Secrets,
+    name: &SourceName,
+    request: Request,
+    now: Instant,
+) -> Result<Delivery, EngineError> {
+    let found = source(rules, name).ok_or_else(|| unknown_source(rules, name))?;
+    let verified = found.provider.verify(request, secrets.get(name), now)?;
+    Ok(Delivery::verified(name.clone(), verified))
 }
 
 pub(crate) fn unknown_source(rules: &Rules, name: &SourceName) -> EngineError {

@@ -114,7 +114,8 @@ impl<R: StoreReader> Reader<R> {
             let rules = rules_at(&snapshot.rules()?, as_of);
             let mut lanes = Vec::new();
             for facts in facts_known_to_name(snapshot, user, &rules, as_of)? {
-                if let Some(projection) = project_facts(snapshot, &facts, &rules, as_of)? {
+                let projected = project_facts(snapshot, &facts, &rules, as_of)?;
+                if let Some((_, projection)) = projected {
                     lanes.push(Lane {
                         parts: parts(&projection.segments),
                         events: events(snapshot, &facts, &projection.anomalies)?,

@@ -1,7 +1,7 @@
 //! Where the log and what follows from it are kept.
 //!
 //! A store holds three kinds of things. The **log**: entries, immutable and hash-chained, each with the events it recorded.
-//! The **projection**: states, segments, windows and anomalies of grants, which can be dropped and built again from the
+//! The **projection**: segments, windows and anomalies of grants, which can be dropped and built again from the
 //! log. And **bookkeeping**: how often a delivery was repeated, what became of parked ones, how far a file was read.
 //!
 //! # Contract
@@ -21,12 +21,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{Event, RecordedEvent, is_known_at};
-use crate::domain::grant::{Anomaly, State};
+use crate::domain::grant::Anomaly;
 use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
 };
@@ -253,6 +254,20 @@ pub trait Snapshot {
     /// The segments of every grant that names the user, as [`Snapshot::grants_naming`], sorted by grant; a grant without
     /// segments is left out.
     fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError>;
+    /// Up to `limit` users that an event of a grant names, sorted, after `after`, each with the segments of
+    /// [`Snapshot::segments_naming`].
+    fn segments_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserSegments>, StoreError> {
+        let users = self.users_after(after, limit)?.into_iter();
+        let with_segments = users.map(|user| {
+            let segments = self.segments_naming(&user)?;
+            Ok((user, segments))
+        });
+        with_segments.collect()
+    }
     /// The windows of exactly that user, with their grants, sorted by start, then source and grant.
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError>;
     /// Up to `limit` grants that have a projection, sorted, after `after`.
@@ -297,6 +312,9 @@ pub trait Snapshot {
     /// The figures of the store.
     fn statistics(&self) -> Result<Statistics, StoreError>;
 }
+
+/// A user, and the segments of every grant that names them.
+pub type UserSegments = (UserId, Vec<(GrantId, Vec<Segment>)>);
 
 /// A transaction: reads see what was written before in it.
 #[allow(clippy::missing_errors_doc, reason = "said once, at Snapshot")]
@@ -509,14 +527,14 @@ pub struct RecordedRules {
     /// From when on they are known.
     pub recorded_at: RecordedAt,
     /// What they say.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
 }
 
 /// What follows from the events of a grant, by all that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Projection {
-    /// The state after the last event.
-    pub state: State,
+    /// Everyone whom an event of the grant names, events taken back included.
+    pub users: BTreeSet<UserId>,
     /// Its segments, in order.
     pub segments: Vec<Segment>,
     /// Its windows, in order.

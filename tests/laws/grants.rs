@@ -11,7 +11,7 @@ use tenure::{End, Engine, GrantId, Instant, State, Store, Window};
 
 use crate::strategies::{
     GRANTS, History, Line, grant_line, history, in_memory, instant, now, projections, questions,
-    told,
+    state, told,
 };
 
 use super::{checks, grant, hold, windows_of};
@@ -96,12 +96,9 @@ fn grace_never_revives_an_ended_grant() {
         (history(10), instant(), an_end(), late),
         |(history, time, verb, late)| {
             let ended = history.up_to(time).and([ending(verb, time)]);
-            let without = projections(&told(&ended));
+            let without = told(&ended);
             // Who was not removed keeps the grant, and grace may well lengthen it.
-            let State::Over(_) = without
-                .get(&grant("g"))
-                .map_or(&State::Absent, |it| &it.state)
-            else {
+            let State::Over(_) = state(&without, &grant("g")) else {
                 return Ok(());
             };
             let late = late.into_iter().map(|(verb, at)| {
@@ -111,7 +108,7 @@ fn grace_never_revives_an_ended_grant() {
             });
             let with = projections(&told(&ended.and(late)));
             prop_assert_eq!(
-                windows_of(&without, &grant("g")),
+                windows_of(&projections(&without), &grant("g")),
                 windows_of(&with, &grant("g"))
             );
             Ok(())
@@ -238,10 +235,7 @@ fn a_block_is_lifted_only_by_its_name() {
             }
             let blocked = history.up_to(time).and([block]);
             if !user_level {
-                let State::Live(live) = projections(&told(&blocked))
-                    .get(&grant("g"))
-                    .map_or(State::Absent, |it| it.state.clone())
-                else {
+                let State::Live(live) = state(&told(&blocked), &grant("g")) else {
                     return Ok(());
                 };
                 prop_assert!(live.blocks.iter().any(|it| it.as_str() == name));

@@ -13,7 +13,7 @@ use tenure::{
 
 use crate::strategies::{
     History, Line, at, boundaries, engine, history, in_memory, instants_to_ask, line, now,
-    projections, questions, recorded, resources, rules, tell, told,
+    projections, questions, recorded, resources, rules, state, tell, told,
 };
 
 use super::{checks, hold, some_of};
@@ -173,7 +173,10 @@ fn applying_rules_is_as_if_all_had_been_told_under_them() {
         history.rules = rules;
         let segments = |engine: &Engine<MemoryStore>| {
             let projections = projections(engine).into_iter();
-            let parts = projections.map(|(grant, it)| (grant, it.state, it.segments, it.windows));
+            let parts = projections.map(|(grant, it)| {
+                let state = state(engine, &grant);
+                (grant, state, it.segments, it.windows)
+            });
             parts.collect::<Vec<_>>()
         };
         prop_assert_eq!(segments(&engine), segments(&told(&history)));

@@ -224,7 +224,7 @@ fn an_event_that_a_look_up_passes_over_is_found_by_verify() {
         event("6", "suspended", "{}"),
     ];
     let damages = [
-        "DELETE FROM grant_users WHERE grant_key = 'h'",
+        "DELETE FROM segments WHERE grant_key = 'h'",
         "DELETE FROM withdrawals",
         "INSERT INTO withdrawals VALUES ('cloudevents', 's 2', 0, 4)",
         "UPDATE events SET parent = NULL WHERE grant_key = 'g'",

@@ -304,6 +304,11 @@ fn stages() -> [Projection; 6] {
         projection(vec![over(How::Ended(Cause::Unspecified))], vec![]),
         projection(vec![], vec![]),
     ]
+    // Also those who hold nothing at that stage are named.
+    .map(|stage| Projection {
+        users: [user("ann"), user("bob")].into(),
+        ..stage
+    })
 }
 
 fn a_projection_is_replaced_and_removed<S: Fresh>() {

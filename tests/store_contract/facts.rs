@@ -1,6 +1,5 @@
 //! Short ways to state facts.
 
-use tenure::domain::grant::State;
 use tenure::domain::window::{LivePhase, Phase, Segment};
 use tenure::store::{
     EntryKind, EntryRefusal, NewEntry, Projection, RecordedAnomaly, Snapshot, StoreError,
@@ -156,8 +155,9 @@ pub(crate) fn segment(from: i64, to: End, holder: &str) -> Segment {
 }
 
 pub(crate) fn projection(segments: Vec<Segment>, anomalies: Vec<RecordedAnomaly>) -> Projection {
+    let holders = segments.iter().filter_map(Segment::holder);
     Projection {
-        state: State::Absent,
+        users: holders.cloned().collect(),
         windows: domain::window::windows(&segments),
         segments,
         anomalies,

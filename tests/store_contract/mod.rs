@@ -5,6 +5,7 @@ mod clauses;
 mod erasing;
 mod facts;
 mod files;
+mod keeping;
 mod reads;
 mod sqlite;
 mod statements;

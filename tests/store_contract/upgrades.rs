@@ -76,7 +76,7 @@ fn an_older_file_is_brought_up_to_date_by_a_writer() {
     let (path, _folder) = older();
     assert_eq!(version(&path), 1);
     SqliteStore::open(&path, options()).unwrap();
-    assert_eq!(version(&path), 3);
+    assert_eq!(version(&path), 4);
     answers_as_before(&path);
     // Its tables and indices are those of a new file, and it stays as it is when it is opened again.
     let (_new, ground) = SqliteStore::fresh();
@@ -91,7 +91,7 @@ fn an_older_file_is_brought_up_to_date_by_a_writer() {
 fn an_older_file_is_brought_up_to_date_by_a_reader() {
     let (path, _folder) = older();
     answers_as_before(&path);
-    assert_eq!(version(&path), 3);
+    assert_eq!(version(&path), 4);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn an_older_file_that_cannot_be_written_to_is_refused_and_left_as_it_is() {
             refusal,
             StoreError::Older {
                 found: 1,
-                needed: 3
+                needed: 4
             }
         );
         assert!(is_older, "{refusal}");

@@ -25,7 +25,7 @@ use tenure::{
 
 use crate::harness::{Extent, Harness, Report, caught};
 use crate::model::Model;
-use crate::strategies::{Line, at, in_memory, now, projections, recorded};
+use crate::strategies::{Line, at, in_memory, now, projections, recorded, state};
 
 pub(crate) const HARNESS: Harness = Harness {
     name: "exhaustive",
@@ -277,10 +277,10 @@ fn delivered(lines: &[Line], order: &[usize], rules: &Rules) -> (Outcome, Engine
     }
     let projection = projections(&engine).remove(&grant());
     let Some(Projection {
-        state,
         segments,
         windows,
         anomalies,
+        ..
     }) = projection
     else {
         let (windows, anomalies, rest) = (Vec::new(), BTreeSet::new(), String::new());
@@ -299,7 +299,7 @@ fn delivered(lines: &[Line], order: &[usize], rules: &Rules) -> (Outcome, Engine
         .iter()
         .map(|it| (said(it.position), it.anomaly))
         .collect();
-    let rest = format!("{state:?} {segments:?}");
+    let rest = format!("{:?} {segments:?}", state(&engine, &grant()));
     (
         Outcome {
             windows,

@@ -1,6 +1,6 @@
 //! The verdict on one product over all time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{AllowReason, DenyReason, Person, Phase, Verdict, View};
 use crate::domain::id::{GrantId, ProductName};
@@ -121,8 +121,9 @@ struct Walk<'a> {
     ended: Option<(Instant, usize)>,
     /// The same of what a block or a parent may have kept from being access.
     withheld: Option<(Instant, usize)>,
-    /// The grants that would give access now but for these, with how many of their segments do.
-    open: BTreeMap<usize, usize>,
+    /// The grants that would give access now but for these. The segments of a grant come in order, so of two that touch the
+    /// one ends before the other begins.
+    open: BTreeSet<usize>,
     /// When access begins for the last time.
     last_start: Option<Instant>,
 }
@@ -144,7 +145,7 @@ impl<'a> Walk<'a> {
             grace: 0,
             ended: None,
             withheld: None,
-            open: BTreeMap::new(),
+            open: BTreeSet::new(),
             last_start,
         }
     }
@@ -157,15 +158,12 @@ impl<'a> Walk<'a> {
             Happening::Begins(AllowReason::Grace) => self.grace += 1,
             Happening::Ends(AllowReason::Grace) => self.grace -= 1,
             Happening::AccessEnds(grant) => last_of(&mut self.ended, (at, grant)),
-            Happening::TermBegins(grant) => *self.open.entry(grant).or_default() += 1,
+            Happening::TermBegins(grant) => {
+                self.open.insert(grant);
+            }
             Happening::TermEnds(grant) => {
                 last_of(&mut self.withheld, (at, grant));
-                match self.open.get_mut(&grant) {
-                    Some(count) if *count > 1 => *count -= 1,
-                    Some(_) | None => {
-                        self.open.remove(&grant);
-                    }
-                }
+                self.open.remove(&grant);
             }
         }
     }
@@ -205,7 +203,7 @@ impl<'a> Walk<'a> {
 
     /// The grant whose withheld access goes on, or ended last.
     fn withholding(&self) -> Option<usize> {
-        let open = self.open.keys().next().copied();
+        let open = self.open.first().copied();
         let just_ended = self.withheld.filter(|(at, _)| *at == self.view.at);
         match (open, just_ended) {
             (Some(open), Some((_, ended))) => Some(open.min(ended)),

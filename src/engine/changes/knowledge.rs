@@ -1,5 +1,7 @@
 //! What was known at a position of the log, and where a cursor stands in it.
 
+use std::sync::Arc;
+
 use super::cursor::{ChangesCursor, CursorError};
 use super::{ChangesQuestion, person};
 use crate::domain::decision::Person;
@@ -17,7 +19,7 @@ pub(super) struct Knowledge {
     /// `None`: all that is recorded.
     pub(super) known_at: Option<RecordedAt>,
     /// Without the catalog where products are followed: each then includes itself only.
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
 }
 
 impl Knowledge {
@@ -32,11 +34,11 @@ impl Knowledge {
             recorded_at(snapshot, position)?
         };
         let mut rules = match position {
-            Position(0) => Rules::default(),
+            Position(0) => Arc::default(),
             Position(_) => rules_at(&snapshot.rules()?, known_at),
         };
         if *scope == Scope::Products {
-            rules.products.clear();
+            Arc::make_mut(&mut rules).products.clear();
         }
         Ok(Self {
             position,

@@ -134,6 +134,8 @@ impl<S: Store> Engine<S> {
     /// [`StoreError::Unavailable`] if others who read or write hold it up, [`StoreError::Full`] if there is no room for it.
     /// The erasure stands either way.
     pub fn wipe_erased(&mut self) -> Result<(), EngineError> {
+        // It may see an older state, which would hold this up.
+        self.asking.close();
         Ok(self.store.wipe_erased()?)
     }
 }

@@ -180,6 +180,7 @@ fn with_events(facts: &GrantFacts, events: Vec<RecordedEvent>) -> GrantFacts {
     let users = facts.blocks.keys().cloned().chain(users(&events));
     GrantFacts {
         grant: facts.grant.clone(),
+        named: facts.named.clone(),
         blocks: users
             .map(|user| {
                 let history = BlockHistory::fold(&facts.grant.source, &user, &events);

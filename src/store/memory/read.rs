@@ -248,7 +248,7 @@ impl Snapshot for Tables {
                 Ok(RecordedRules {
                     position: entry.position,
                     recorded_at: entry.fact.recorded_at,
-                    rules: append::rules(&entry.fact.body)?,
+                    rules: append::rules(&entry.fact.body)?.into(),
                 })
             })
             .collect()

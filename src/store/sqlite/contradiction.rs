@@ -29,12 +29,19 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
         "SELECT position FROM deliveries WHERE reason IS NULL AND (field IS NOT NULL OR detail IS NOT NULL) LIMIT 1",
     ),
     (
-        "`segments` says of one phase what only another has, grant",
-        "SELECT grant_key FROM segments WHERE CASE phase \
-         WHEN 'over' THEN coalesce(product, start_at, paid_until, end_at, cancelled, suspended, parent_ended) IS NOT NULL \
-            OR how = 'revoked' AND cause IS NOT NULL \
-         ELSE coalesce(how, cause) IS NOT NULL OR cancelled NOT IN (0, 1) OR suspended NOT IN (0, 1) \
-            OR parent_ended NOT IN (0, 1) END LIMIT 1",
+        "`segments` does not repeat the segments of the grant",
+        "SELECT s.grant_key FROM segments s LEFT JOIN grants g ON g.source = s.source AND g.grant_key = s.grant_key \
+         WHERE s.segments <> ifnull(g.segments, x'') LIMIT 1",
+    ),
+    (
+        "`grants` does not count the anomalies of the grant",
+        "SELECT g.grant_key FROM grants g WHERE g.anomalies <> (SELECT count(*) FROM anomalies a \
+         WHERE a.source = g.source AND a.grant_key = g.grant_key) LIMIT 1",
+    ),
+    (
+        "`windows` has one of a user whom no event of the grant names, grant",
+        "SELECT w.grant_key FROM windows w LEFT JOIN segments s ON s.user_id = w.user_id AND s.source = w.source \
+         AND s.grant_key = w.grant_key WHERE s.user_id IS NULL LIMIT 1",
     ),
     (
         "a parked delivery is not in `quarantine` as it is in the log, at position",
@@ -76,13 +83,12 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "the projection has rows of a grant that it does not know, grant",
-        "SELECT p.grant_key FROM (SELECT source, grant_key FROM segments \
-         UNION SELECT source, grant_key FROM windows UNION SELECT source, grant_key FROM anomalies) p \
-         LEFT JOIN grants g ON g.source = p.source AND g.grant_key = p.grant_key WHERE g.state IS NULL LIMIT 1",
+        "SELECT p.grant_key FROM (SELECT source, grant_key FROM windows UNION SELECT source, grant_key FROM anomalies) p \
+         LEFT JOIN grants g ON g.source = p.source AND g.grant_key = p.grant_key WHERE g.segments IS NULL LIMIT 1",
     ),
     (
-        "`grant_users` names a user whom no event of the grant names, grant",
-        "SELECT g.grant_key FROM grant_users g WHERE NOT EXISTS (SELECT 1 FROM events e \
+        "`segments` names a user whom no event of the grant names, grant",
+        "SELECT g.grant_key FROM segments g WHERE NOT EXISTS (SELECT 1 FROM events e \
          WHERE e.source = g.source AND e.grant_key = g.grant_key \
          AND (e.user_id = g.user_id OR e.other_user_id = g.user_id)) LIMIT 1",
     ),

@@ -1,28 +1,37 @@
 //! The store in a SQLite file. Its tables are described in `docs/schema.md`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Params, Row};
 
+use self::known::Known;
 use self::open::Access;
+use self::wal_index::Header;
 use super::chain::Salts;
-use super::{Head, Snapshot, Store, StoreError, StoreReader, Transaction};
+use super::{Store, StoreError, Transaction};
 
 mod backup;
 mod contradiction;
 mod figures;
+mod keeping;
+mod known;
 mod open;
+mod packed;
 #[cfg(test)]
 mod plans;
 mod project;
 mod queries;
 mod read;
+mod reader;
 mod redact;
 mod rows;
 mod upgrade;
+mod wal_index;
 mod write;
+
+pub use reader::SqliteReader;
 
 /// How a database file is used.
 #[derive(Clone, Debug)]
@@ -61,6 +70,8 @@ impl Default for SqliteStoreOptions {
 pub struct SqliteStore {
     file: File,
     salts: Salts,
+    /// What is known of the file as the wal-index says it is.
+    known: Option<(Header, Known)>,
 }
 
 impl SqliteStore {
@@ -95,7 +106,11 @@ impl SqliteStore {
         let mut file = File::open(path, access, options.busy_timeout)?;
         // What was there must be there when it is opened again: a file that vanished is a failure, not a fresh start.
         file.access = Access::Write;
-        Ok(Self { file, salts })
+        Ok(Self {
+            file,
+            salts,
+            known: None,
+        })
     }
 
     /// A handle that only reads, without a writer beside it. A file of an older Tenure is brought up to date first.
@@ -104,7 +119,7 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_reader(path: &Path) -> Result<SqliteReader, StoreError> {
         let timeout = SqliteStoreOptions::default().busy_timeout;
-        File::open(path, Access::Read, timeout).map(|file| SqliteReader { file })
+        File::open(path, Access::Read, timeout).map(SqliteReader::new)
     }
 
     /// Copies the database as it is at the beginning of the call to a new file, while others go on reading and writing.
@@ -126,8 +141,7 @@ impl Store for SqliteStore {
     type Reader = SqliteReader;
 
     fn reader(&self) -> Result<SqliteReader, StoreError> {
-        File::open(&self.file.path, Access::Read, self.file.busy_timeout)
-            .map(|file| SqliteReader { file })
+        File::open(&self.file.path, Access::Read, self.file.busy_timeout).map(SqliteReader::new)
     }
 
     fn write<T, E: From<StoreError>>(
@@ -135,15 +149,32 @@ impl Store for SqliteStore {
         work: impl FnOnce(&mut dyn Transaction) -> Result<T, E>,
     ) -> Result<T, E> {
         let connection = self.file.take()?;
-        let mut session = Session::new(&connection, Some(&self.salts));
+        let mut session = Session::new(&connection, Some(&self.salts), Known::default());
+        // While it may write nobody else does, so what the wal-index says now is the state that is seen.
+        let mut before = None;
+        let changes = connection.total_changes();
+        let known = self.known.take();
         let result = session
             .step("BEGIN IMMEDIATE")
             .map_err(E::from)
             .and_then(|()| {
+                before = Header::now(&connection);
+                if let Some((_, known)) = known.filter(|(header, _)| Some(*header) == before) {
+                    session.known.replace(known);
+                }
                 let done = work(&mut session)?;
                 session.commit()?;
                 Ok(done)
             });
+        if result.is_ok() {
+            let has_written = connection.total_changes() != changes;
+            let is_own = |(before, after): &(Header, Header)| match has_written {
+                true => after.is_next_after(*before),
+                false => after == before,
+            };
+            let after = before.zip(Header::now(&connection)).filter(is_own);
+            self.known = after.map(|(_, after)| (after, session.known.take()));
+        }
         let is_sound = session.leave();
         if is_sound {
             self.file.connection = Some(connection);
@@ -157,48 +188,6 @@ impl Store for SqliteStore {
         redact::wipe(&connection)?;
         self.file.connection = Some(connection);
         Ok(())
-    }
-}
-
-/// A handle on a SQLite file that only reads.
-#[derive(Debug)]
-pub struct SqliteReader {
-    file: File,
-}
-
-impl SqliteReader {
-    /// As [`SqliteStore::backup`].
-    ///
-    /// # Errors
-    /// As [`SqliteStore::backup`].
-    pub fn backup(
-        &mut self,
-        to: &Path,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(), StoreError> {
-        let connection = self.file.take()?;
-        backup::copy(&connection, to, progress)?;
-        self.file.connection = Some(connection);
-        Ok(())
-    }
-}
-
-impl StoreReader for SqliteReader {
-    fn read<T, E: From<StoreError>>(
-        &mut self,
-        work: impl FnOnce(&dyn Snapshot) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let connection = self.file.take()?;
-        let session = Session::new(&connection, None);
-        let result = session
-            .step("BEGIN")
-            .map_err(E::from)
-            .and_then(|()| work(&session));
-        let is_sound = session.leave();
-        if is_sound {
-            self.file.connection = Some(connection);
-        }
-        result
     }
 }
 
@@ -238,8 +227,7 @@ impl File {
 struct Session<'c> {
     connection: &'c Connection,
     salts: Option<&'c Salts>,
-    /// The end of the log, once it was read; in a transaction only it moves it.
-    head: Cell<Option<Head>>,
+    known: RefCell<Known>,
     /// What is to be added to the totals at the commit.
     pending: Cell<write::Totals>,
     /// Whether the connection must not be used again.
@@ -249,11 +237,11 @@ struct Session<'c> {
 }
 
 impl<'c> Session<'c> {
-    fn new(connection: &'c Connection, salts: Option<&'c Salts>) -> Self {
+    fn new(connection: &'c Connection, salts: Option<&'c Salts>, known: Known) -> Self {
         Self {
             connection,
             salts,
-            head: Cell::new(None),
+            known: RefCell::new(known),
             pending: Cell::default(),
             is_broken: Cell::new(false),
             is_doomed: Cell::new(false),
@@ -263,6 +251,19 @@ impl<'c> Session<'c> {
     fn salts(&self) -> Result<&'c Salts, StoreError> {
         let only_reads = || StoreError::Unavailable("the handle only reads".to_owned());
         self.salts.ok_or_else(only_reads)
+    }
+
+    /// Begins a transaction that only reads, instead of one that may be open.
+    fn begin_reading(&self) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            self.step("ROLLBACK")?;
+        }
+        self.step("BEGIN")
+    }
+
+    /// Whether nothing failed.
+    fn is_well(&self) -> bool {
+        !self.is_broken.get() && !self.is_doomed.get()
     }
 
     /// Begins or ends the transaction.

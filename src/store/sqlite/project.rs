@@ -2,22 +2,20 @@
 
 use rusqlite::params;
 
-use super::queries::STATE;
+use super::Session;
+use super::packed::pack;
+use super::queries::GRANT;
 use super::read::of_grant;
-use super::{Session, rows};
-use crate::domain::grant::State;
-use crate::domain::id::GrantId;
-use crate::domain::window::{LivePhase, Phase, Segment, Window};
+use super::rows;
+use crate::domain::id::{GrantId, UserId};
+use crate::domain::window::{Segment, Window, windows};
 use crate::store::{Projection, RecordedAnomaly, StoreError};
 
-const PUT_STATE: &str = "INSERT INTO grants (source, grant_key, state) VALUES (?1, ?2, ?3) \
-     ON CONFLICT DO UPDATE SET state = excluded.state";
-const DELETE_STATE: &str = "DELETE FROM grants WHERE source = ?1 AND grant_key = ?2";
-const PUT_SEGMENT: &str = "INSERT INTO segments (source, grant_key, from_at, to_at, phase, user_id, product, start_at, \
-     paid_until, end_at, cancelled, suspended, parent_ended, how, cause) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-const DELETE_SEGMENTS_FROM: &str =
-    "DELETE FROM segments WHERE source = ?1 AND grant_key = ?2 AND from_at >= ?3";
+const PUT_GRANT: &str = "INSERT INTO grants (source, grant_key, segments, anomalies) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT DO UPDATE SET segments = excluded.segments, anomalies = excluded.anomalies";
+const DELETE_GRANT: &str = "DELETE FROM grants WHERE source = ?1 AND grant_key = ?2";
+const REPEAT_SEGMENTS: &str = "UPDATE segments SET segments = ?4 \
+     WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 AND segments <> ?4";
 const PUT_WINDOW: &str = "INSERT INTO windows (user_id, start_at, source, grant_key, end_at, product) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const MOVE_WINDOW_END: &str = "UPDATE windows SET end_at = ?5 \
@@ -28,78 +26,94 @@ const PUT_ANOMALY: &str = "INSERT INTO anomalies (position, event_index, source,
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 const DELETE_ANOMALIES: &str = "DELETE FROM anomalies WHERE source = ?1 AND grant_key = ?2";
 
+/// The row of a grant.
+struct Kept {
+    segments: Vec<Segment>,
+    anomalies: i64,
+}
+
 impl Session<'_> {
     pub(super) fn replace_projection(
         &self,
         grant: &GrantId,
         projection: Option<&Projection>,
     ) -> Result<(), StoreError> {
-        let stored: Option<String> = self.one(STATE, of_grant(grant), |row| row.get(0))?;
-        match (stored, projection) {
+        let kept = self.one(GRANT, of_grant(grant), |row| {
+            Ok(Kept {
+                segments: rows::segments(row, 0, None)?,
+                anomalies: row.get(1)?,
+            })
+        })?;
+        match (kept, projection) {
             (None, None) => Ok(()),
-            (Some(_), None) => {
-                self.run(DELETE_STATE, of_grant(grant))?;
-                self.add(|totals| totals.grants -= 1);
-                self.replace_parts(grant, &[], &[], &[])
-            }
+            (Some(kept), None) => self.remove(grant, &kept),
             (None, Some(new)) => {
-                self.put_state(grant, &state_text(&new.state)?)?;
+                let segments = pack(&new.segments);
+                self.put_grant(grant, new, &segments)?;
                 self.add(|totals| totals.grants += 1);
-                // Without a state there is nothing else stored, so there is nothing to compare with.
-                new.segments
-                    .iter()
-                    .try_for_each(|segment| self.put_segment(grant, segment))?;
+                self.repeat_segments(grant, &new.users, &segments)?;
+                // Without a row there is nothing else stored, so there is nothing to compare with.
                 self.put_windows(grant, &new.windows)?;
                 self.put_anomalies(grant, &new.anomalies)
             }
-            (Some(stored), Some(new)) => {
-                let state = state_text(&new.state)?;
-                if state != stored {
-                    self.put_state(grant, &state)?;
-                }
-                self.replace_parts(grant, &new.segments, &new.windows, &new.anomalies)
-            }
+            (Some(kept), Some(new)) => self.replace(grant, &kept, new),
         }
     }
 
-    fn replace_parts(
+    fn remove(&self, grant: &GrantId, kept: &Kept) -> Result<(), StoreError> {
+        self.run(DELETE_GRANT, of_grant(grant))?;
+        self.add(|totals| totals.grants -= 1);
+        self.repeat_segments(grant, &self.users_named(grant)?, &[])?;
+        self.replace_windows(grant, &windows(&kept.segments), &[])?;
+        self.replace_anomalies(grant, kept, &[])
+    }
+
+    fn replace(&self, grant: &GrantId, kept: &Kept, new: &Projection) -> Result<(), StoreError> {
+        let segments = pack(&new.segments);
+        let is_same = kept.segments == new.segments;
+        if !is_same || kept.anomalies != rows::limit(new.anomalies.len()) {
+            self.put_grant(grant, new, &segments)?;
+        }
+        // Also where they are the same: a user may be named for the first time.
+        self.repeat_segments(grant, &new.users, &segments)?;
+        if !is_same {
+            self.replace_windows(grant, &windows(&kept.segments), &new.windows)?;
+        }
+        self.replace_anomalies(grant, kept, &new.anomalies)
+    }
+
+    fn put_grant(
         &self,
         grant: &GrantId,
-        segments: &[Segment],
-        windows: &[Window],
-        anomalies: &[RecordedAnomaly],
+        new: &Projection,
+        segments: &[u8],
     ) -> Result<(), StoreError> {
-        self.replace_segments(grant, segments)?;
-        self.replace_windows(grant, windows)?;
-        if self.anomalies(grant)? != anomalies {
-            let deleted = self.run(DELETE_ANOMALIES, of_grant(grant))?;
-            self.add(|totals| totals.anomalies -= rows::limit(deleted));
-            self.put_anomalies(grant, anomalies)?;
+        let [source, key] = of_grant(grant);
+        let params = params![source, key, segments, rows::limit(new.anomalies.len())];
+        self.run(PUT_GRANT, params).map(|_| ())
+    }
+
+    fn repeat_segments<'u>(
+        &self,
+        grant: &GrantId,
+        users: impl IntoIterator<Item = &'u UserId>,
+        segments: &[u8],
+    ) -> Result<(), StoreError> {
+        let [source, key] = of_grant(grant);
+        for user in users {
+            let params = params![user.as_str(), source, key, segments];
+            self.run(REPEAT_SEGMENTS, params)?;
         }
         Ok(())
     }
 
-    /// Keeps the segments up to the first that differs.
-    fn replace_segments(&self, grant: &GrantId, new: &[Segment]) -> Result<(), StoreError> {
-        let old = self.segments(grant)?;
-        let alike = old
-            .iter()
-            .zip(new)
-            .take_while(|(old, new)| old == new)
-            .count();
-        if let Some(first) = old.get(alike) {
-            let [source, key] = of_grant(grant);
-            let params = params![source, key, first.from.micros()];
-            self.run(DELETE_SEGMENTS_FROM, params)?;
-        }
-        new.iter()
-            .skip(alike)
-            .try_for_each(|segment| self.put_segment(grant, segment))
-    }
-
     /// Keeps the windows that are alike. The last one, whose end alone was moved, is changed in its place.
-    fn replace_windows(&self, grant: &GrantId, new: &[Window]) -> Result<(), StoreError> {
-        let old = self.windows(grant)?;
+    fn replace_windows(
+        &self,
+        grant: &GrantId,
+        old: &[Window],
+        new: &[Window],
+    ) -> Result<(), StoreError> {
         let alike = old
             .iter()
             .zip(new)
@@ -124,58 +138,6 @@ impl Session<'_> {
         self.put_windows(grant, new)
     }
 
-    fn put_state(&self, grant: &GrantId, state: &str) -> Result<(), StoreError> {
-        let [source, key] = of_grant(grant);
-        self.run(PUT_STATE, [source, key, state]).map(|_| ())
-    }
-
-    fn put_segment(&self, grant: &GrantId, segment: &Segment) -> Result<(), StoreError> {
-        let [source, key] = of_grant(grant);
-        let (from, to) = (segment.from.micros(), segment.to.micros());
-        let user = segment.holder().map(|user| user.as_str());
-        let none: Option<i64> = None;
-        match &segment.phase {
-            Phase::Live(LivePhase {
-                user: _,
-                product,
-                start,
-                paid_until,
-                end,
-                cancelled,
-                suspended,
-                parent_ended,
-            }) => self.run(
-                PUT_SEGMENT,
-                params![
-                    source,
-                    key,
-                    from,
-                    to,
-                    "live",
-                    user,
-                    product.as_str(),
-                    start.micros(),
-                    paid_until.micros(),
-                    end.micros(),
-                    cancelled,
-                    suspended,
-                    parent_ended,
-                    none,
-                    none,
-                ],
-            ),
-            Phase::Over { how, holder: _ } => {
-                let (how, cause) = rows::how_columns(*how);
-                let params = params![
-                    source, key, from, to, "over", user, none, none, none, none, none, none, none,
-                    how, cause,
-                ];
-                self.run(PUT_SEGMENT, params)
-            }
-        }
-        .map(|_| ())
-    }
-
     fn put_windows(&self, grant: &GrantId, windows: &[Window]) -> Result<(), StoreError> {
         let [source, key] = of_grant(grant);
         for window in windows {
@@ -194,6 +156,22 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn replace_anomalies(
+        &self,
+        grant: &GrantId,
+        kept: &Kept,
+        anomalies: &[RecordedAnomaly],
+    ) -> Result<(), StoreError> {
+        if kept.anomalies == rows::limit(anomalies.len())
+            && (anomalies.is_empty() || self.anomalies(grant)? == anomalies)
+        {
+            return Ok(());
+        }
+        let deleted = self.run(DELETE_ANOMALIES, of_grant(grant))?;
+        self.add(|totals| totals.anomalies -= rows::limit(deleted));
+        self.put_anomalies(grant, anomalies)
+    }
+
     fn put_anomalies(
         &self,
         grant: &GrantId,
@@ -208,8 +186,4 @@ impl Session<'_> {
         }
         Ok(())
     }
-}
-
-fn state_text(state: &State) -> Result<String, StoreError> {
-    serde_json::to_string(state).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -1,6 +1,7 @@
 //! The statements that read. Every one is a look-up in an index; `plans.rs` checks it.
 
-use super::rows::{entry_columns, event_columns, segment_columns};
+use super::rows::{entry_columns, event_columns};
+use crate::store::EntryFilter;
 
 pub(super) const HEAD: &str = "SELECT position, recorded_at, hash FROM deliveries \
      WHERE position = (SELECT max(position) FROM deliveries)";
@@ -57,10 +58,18 @@ pub(super) const LINKS_OF_ALIAS: &str = concat!(
     " FROM events e INDEXED BY events_by_alias WHERE e.grant_key = '' AND e.other_user_id = ?1 \
      AND e.change = 'linked'"
 );
+pub(super) const HAS_LINKS: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_by_alias \
+     WHERE grant_key = '' AND other_user_id > '')";
+pub(super) const HAS_PARENTS: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_by_parent \
+     WHERE source > '' AND parent IS NOT NULL)";
+pub(super) const HAS_USER_STATEMENTS: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_by_user \
+     WHERE grant_key = '' AND user_id > '')";
+pub(super) const HAS_FORMER_KEYS: &str =
+    "SELECT EXISTS (SELECT 1 FROM former_keys WHERE digest > x'')";
 pub(super) const GRANTS_NAMING: &str =
-    "SELECT source, grant_key FROM grant_users WHERE user_id = ?1 ORDER BY source, grant_key";
+    "SELECT source, grant_key FROM segments WHERE user_id = ?1 ORDER BY source, grant_key";
 pub(super) const USERS_AFTER: &str =
-    "SELECT DISTINCT user_id FROM grant_users WHERE user_id > ?1 ORDER BY user_id LIMIT ?2";
+    "SELECT DISTINCT user_id FROM segments WHERE user_id > ?1 ORDER BY user_id LIMIT ?2";
 pub(super) const LINKED_AFTER: &str = "SELECT user_id FROM events INDEXED BY events_by_user \
      WHERE grant_key = '' AND user_id > ?1 AND change = 'linked' \
      UNION SELECT other_user_id FROM events INDEXED BY events_by_alias \
@@ -74,7 +83,7 @@ pub(super) const WINDOW_BOUNDS_AFTER: &str = "SELECT start_at, user_id FROM wind
      WHERE (start_at, user_id) > (?1, ?2) AND start_at < ?3 \
      UNION SELECT end_at, user_id FROM windows INDEXED BY windows_by_end \
      WHERE (end_at, user_id) > (?1, ?2) AND end_at < ?3 ORDER BY 1, 2 LIMIT ?4";
-pub(super) const COUNT_USERS: &str = "SELECT count(DISTINCT user_id) FROM grant_users";
+pub(super) const COUNT_USERS: &str = "SELECT count(DISTINCT user_id) FROM segments";
 pub(super) const CHILDREN: &str = "SELECT DISTINCT source, grant_key FROM events INDEXED BY events_by_parent \
      WHERE source = ?1 AND parent = ?2 ORDER BY grant_key";
 pub(super) const GRANTS_AFTER: &str = "SELECT DISTINCT source, grant_key FROM events \
@@ -86,7 +95,7 @@ macro_rules! known {
     };
 }
 pub(super) const IS_NAMED: &str = concat!(
-    "SELECT EXISTS (SELECT 1 FROM grant_users g CROSS JOIN events e ON e.source = g.source \
+    "SELECT EXISTS (SELECT 1 FROM segments g CROSS JOIN events e ON e.source = g.source \
      AND e.grant_key = g.grant_key WHERE g.user_id = ?1 AND (e.user_id = ?1 OR e.other_user_id = ?1) AND ",
     known!(),
     ") OR EXISTS (SELECT 1 FROM events e INDEXED BY events_by_user WHERE e.grant_key = '' AND e.user_id = ?1 AND ",
@@ -98,20 +107,16 @@ pub(super) const IS_NAMED: &str = concat!(
 );
 pub(super) const RULES: &str = "SELECT position, recorded_at, body FROM deliveries INDEXED BY deliveries_of_rules \
      WHERE kind = 'rules' AND position > 0 ORDER BY position";
-pub(super) const STATE: &str = "SELECT state FROM grants WHERE source = ?1 AND grant_key = ?2";
-pub(super) const SEGMENTS: &str = concat!(
-    "SELECT ",
-    segment_columns!(),
-    " FROM segments s WHERE s.source = ?1 AND s.grant_key = ?2 ORDER BY s.from_at"
-);
-pub(super) const SEGMENTS_NAMING: &str = concat!(
-    "SELECT ",
-    segment_columns!(),
-    " FROM grant_users g CROSS JOIN segments s ON s.source = g.source AND s.grant_key = g.grant_key \
-     WHERE g.user_id = ?1 ORDER BY g.source, g.grant_key, s.from_at"
-);
-pub(super) const WINDOWS: &str = "SELECT start_at, end_at, user_id, product FROM windows INDEXED BY windows_by_grant \
-     WHERE source = ?1 AND grant_key = ?2 ORDER BY start_at";
+pub(super) const GRANT: &str =
+    "SELECT segments, anomalies FROM grants WHERE source = ?1 AND grant_key = ?2";
+pub(super) const GRANT_USERS: &str =
+    "SELECT user_id, other_user_id FROM events WHERE source = ?1 AND grant_key = ?2";
+pub(super) const SEGMENTS_NAMING: &str = "SELECT source, grant_key, segments FROM segments \
+     WHERE user_id = ?1 ORDER BY source, grant_key";
+pub(super) const SEGMENTS_AFTER: &str = "SELECT source, grant_key, segments, user_id FROM segments \
+     WHERE user_id > ?1 ORDER BY user_id, source, grant_key";
+pub(super) const WINDOWS: &str = "SELECT start_at, end_at, user_id, product FROM windows \
+     WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 ORDER BY start_at";
 pub(super) const WINDOWS_OF: &str = "SELECT start_at, end_at, user_id, product, source, grant_key FROM windows \
      WHERE user_id = ?1 ORDER BY start_at, source, grant_key";
 pub(super) const PROJECTED_AFTER: &str = "SELECT source, grant_key FROM grants \
@@ -133,3 +138,38 @@ pub(super) const FORMER_KEY: &str = "SELECT now FROM former_keys WHERE digest = 
 pub(super) const FORMER_KEYS: &str = "SELECT digest, now FROM former_keys ORDER BY digest";
 pub(super) const PACKETS_AFTER: &str = "SELECT source, grant_key, dedupe_key, text_digest FROM packets \
      WHERE (source, grant_key) > (?1, ?2) ORDER BY source, grant_key LIMIT ?3";
+
+/// The statement for a filter; the conditions that are not asked for are left out, so that each one left is a look-up.
+pub(super) fn entries_before(filter: &EntryFilter) -> String {
+    // Each parameter occurs in every statement, asked for or not, so that all are bound alike.
+    let mut sql = concat!(
+        "SELECT ",
+        entry_columns!(),
+        " FROM deliveries d WHERE d.position < :before \
+         AND (:source IS NULL OR TRUE) AND (:user IS NULL OR TRUE) AND (:grant IS NULL OR TRUE)"
+    )
+    .to_owned();
+    if filter.source.is_some() {
+        sql.push_str(" AND d.source = :source");
+    }
+    if filter.user.is_some() {
+        sql.push_str(
+            " AND d.position IN (SELECT e.position FROM segments g CROSS JOIN events e ON e.source = g.source \
+             AND e.grant_key = g.grant_key WHERE g.user_id = :user AND (e.user_id = :user OR e.other_user_id = :user) \
+             UNION ALL SELECT position FROM events INDEXED BY events_by_user \
+             WHERE grant_key = '' AND user_id = :user \
+             UNION ALL SELECT position FROM events INDEXED BY events_by_alias \
+             WHERE grant_key = '' AND other_user_id = :user)",
+        );
+    }
+    if filter.grant.is_some() {
+        // The key alone, whatever the source: the few sources are walked through first.
+        sql.push_str(
+            " AND d.position IN (WITH RECURSIVE sources (name) AS (SELECT min(source) FROM events UNION ALL \
+             SELECT (SELECT min(source) FROM events WHERE source > name) FROM sources WHERE name IS NOT NULL) \
+             SELECT e.position FROM sources CROSS JOIN events e ON e.source = name AND e.grant_key = :grant)",
+        );
+    }
+    sql.push_str(" ORDER BY d.position DESC LIMIT :limit");
+    sql
+}

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use rusqlite::{named_params, params};
 
-use super::Session;
+use super::known::Rare;
 use super::queries::{
     ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY,
-    ERASURES, EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT_EVENTS, GRANTS_AFTER, GRANTS_NAMING, HEAD,
-    HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER, LINKS_OF_ALIAS,
-    LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING, PARKED_WITH_KEY,
-    POSITION_AT, PROJECTED_AFTER, RULES, SEGMENTS, SEGMENTS_NAMING, STATE, USER_EVENTS,
+    ERASURES, EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS, GRANT_USERS, GRANTS_AFTER,
+    GRANTS_NAMING, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER,
+    LINKS_OF_ALIAS, LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING,
+    PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, SEGMENTS_AFTER, SEGMENTS_NAMING, USER_EVENTS,
     USERS_AFTER, USERS_STATED_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
 };
-use super::rows::{self, Columns, entry_columns};
+use super::rows::{self, Columns};
+use super::{Session, queries};
 use crate::domain::event::{RecordedEvent, Statement};
-use crate::domain::grant::State;
 use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
 };
@@ -23,24 +23,13 @@ use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
     BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, Packet, Parked, Projection,
-    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot, Statistics, StoreError, append,
+    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot, Statistics, StoreError,
+    UserSegments,
 };
 
 impl Snapshot for Session<'_> {
     fn head(&self) -> Result<Head, StoreError> {
-        if let Some(head) = self.head.get() {
-            return Ok(head);
-        }
-        let head = self.one(HEAD, [], |row| {
-            Ok(Head {
-                position: row.position(0)?,
-                recorded_at: Some(RecordedAt(row.instant(1)?)),
-                hash: row.hash(2)?,
-            })
-        })?;
-        let head = head.unwrap_or_default();
-        self.head.set(Some(head));
-        Ok(head)
+        self.known_head()
     }
 
     fn position_at(&self, known_at: RecordedAt) -> Result<Position, StoreError> {
@@ -64,7 +53,7 @@ impl Snapshot for Session<'_> {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         self.all(
-            &entries_before(filter),
+            &queries::entries_before(filter),
             named_params! {
                 ":before": before.map_or(i64::MAX, rows::number),
                 ":source": filter.source.as_ref().map(SourceName::as_str),
@@ -121,6 +110,9 @@ impl Snapshot for Session<'_> {
         source: &SourceName,
         user: &UserId,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
+        if !self.has(Rare::UserStatement)? {
+            return Ok(Vec::new());
+        }
         self.all(USER_EVENTS, [source.as_str(), user.as_str()], rows::event)
     }
 
@@ -129,6 +121,9 @@ impl Snapshot for Session<'_> {
     }
 
     fn children(&self, parent: &GrantId) -> Result<Vec<GrantId>, StoreError> {
+        if !self.has(Rare::Parent)? {
+            return Ok(Vec::new());
+        }
         self.all(CHILDREN, of_grant(parent), |row| row.grant(0))
     }
 
@@ -204,6 +199,9 @@ impl Snapshot for Session<'_> {
     }
 
     fn links(&self, user: &UserId) -> Result<Vec<RecordedLink>, StoreError> {
+        if !self.has(Rare::Link)? {
+            return Ok(Vec::new());
+        }
         let mut events = self.all(LINKS_OF_USER, [user.as_str()], rows::event)?;
         events.extend(self.all(LINKS_OF_ALIAS, [user.as_str()], rows::event)?);
         events.sort_by_key(|event| (event.position, event.key.index));
@@ -219,47 +217,59 @@ impl Snapshot for Session<'_> {
     }
 
     fn rules(&self) -> Result<Vec<RecordedRules>, StoreError> {
-        let bodies = self.all(RULES, [], |row| {
-            let body: Vec<u8> = row.get(2)?;
-            Ok((row.position(0)?, RecordedAt(row.instant(1)?), body))
-        })?;
-        let read = |(position, recorded_at, body): (_, _, Vec<u8>)| {
-            Ok(RecordedRules {
-                position,
-                recorded_at,
-                rules: append::rules(&body)?,
-            })
-        };
-        bodies.into_iter().map(read).collect()
+        self.known_rules()
     }
 
     fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError> {
-        let state: Option<State> = self.one(STATE, of_grant(grant), |row| row.json(0))?;
-        let Some(state) = state else { return Ok(None) };
+        let kept = self.one(GRANT, of_grant(grant), |row| rows::segments(row, 0, None))?;
+        let Some(segments) = kept else {
+            return Ok(None);
+        };
+        let users = self.users_named(grant)?;
+        let mut windows = Vec::new();
+        for user in &users {
+            windows.extend(self.windows(user, grant)?);
+        }
+        windows.sort_unstable();
         Ok(Some(Projection {
-            state,
-            segments: self.segments(grant)?,
-            windows: self.windows(grant)?,
+            users,
+            segments,
+            windows,
             anomalies: self.anomalies(grant)?,
         }))
     }
 
     fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError> {
-        let mut grants: Vec<(GrantId, Vec<Segment>)> = Vec::new();
-        self.each(SEGMENTS_NAMING, [user.as_str()], |row| {
-            let segment = rows::segment(row, Some(user))?;
-            let (source, key) = (row.text(0)?, row.text(1)?);
-            match grants.last_mut() {
-                Some((grant, segments))
-                    if grant.key.as_str() == key && grant.source.as_str() == source =>
-                {
-                    segments.push(segment);
+        let mut grants = self.all(SEGMENTS_NAMING, [user.as_str()], |row| {
+            Ok((row.grant(0)?, rows::segments(row, 2, Some(user))?))
+        })?;
+        grants.retain(|(_, segments)| !segments.is_empty());
+        Ok(grants)
+    }
+
+    fn segments_after(
+        &self,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<UserSegments>, StoreError> {
+        let mut users: Vec<UserSegments> = Vec::new();
+        self.each(SEGMENTS_AFTER, [after.map_or("", UserId::as_str)], |row| {
+            let user = row.text(3)?;
+            if users.last().is_none_or(|(last, _)| last.as_str() != user) {
+                if users.len() >= limit {
+                    return Ok(false);
                 }
-                Some(_) | None => grants.push((row.grant(0)?, vec![segment])),
+                users.push((row.id(3, UserId::new)?, Vec::new()));
+            }
+            if let Some((user, grants)) = users.last_mut() {
+                let segments = rows::segments(row, 2, Some(user))?;
+                if !segments.is_empty() {
+                    grants.push((row.grant(0)?, segments));
+                }
             }
             Ok(true)
         })?;
-        Ok(grants)
+        Ok(users)
     }
 
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError> {
@@ -329,6 +339,9 @@ impl Snapshot for Session<'_> {
     }
 
     fn former_key(&self, digest: &Hash) -> Result<Option<String>, StoreError> {
+        if !self.has(Rare::FormerKey)? {
+            return Ok(None);
+        }
         self.one(FORMER_KEY, [digest.0], |row| row.get(0))
     }
 
@@ -397,12 +410,20 @@ fn link(event: RecordedEvent) -> Option<RecordedLink> {
 }
 
 impl Session<'_> {
-    pub(super) fn segments(&self, grant: &GrantId) -> Result<Vec<Segment>, StoreError> {
-        self.all(SEGMENTS, of_grant(grant), |row| rows::segment(row, None))
+    /// Everyone whom an event of the grant names.
+    pub(super) fn users_named(&self, grant: &GrantId) -> Result<BTreeSet<UserId>, StoreError> {
+        let mut users = BTreeSet::new();
+        self.each(GRANT_USERS, of_grant(grant), |row| {
+            users.extend(row.id_or_null(0, UserId::new)?);
+            users.extend(row.id_or_null(1, UserId::new)?);
+            Ok(true)
+        })?;
+        Ok(users)
     }
 
-    pub(super) fn windows(&self, grant: &GrantId) -> Result<Vec<Window>, StoreError> {
-        self.all(WINDOWS, of_grant(grant), rows::window)
+    fn windows(&self, user: &UserId, grant: &GrantId) -> Result<Vec<Window>, StoreError> {
+        let [source, key] = of_grant(grant);
+        self.all(WINDOWS, [user.as_str(), source, key], rows::window)
     }
 
     pub(super) fn anomalies(&self, grant: &GrantId) -> Result<Vec<RecordedAnomaly>, StoreError> {
@@ -410,39 +431,4 @@ impl Session<'_> {
         anomalies.sort_unstable();
         Ok(anomalies)
     }
-}
-
-/// The statement for a filter; the conditions that are not asked for are left out, so that each one left is a look-up.
-fn entries_before(filter: &EntryFilter) -> String {
-    // Each parameter occurs in every statement, asked for or not, so that all are bound alike.
-    let mut sql = concat!(
-        "SELECT ",
-        entry_columns!(),
-        " FROM deliveries d WHERE d.position < :before \
-         AND (:source IS NULL OR TRUE) AND (:user IS NULL OR TRUE) AND (:grant IS NULL OR TRUE)"
-    )
-    .to_owned();
-    if filter.source.is_some() {
-        sql.push_str(" AND d.source = :source");
-    }
-    if filter.user.is_some() {
-        sql.push_str(
-            " AND d.position IN (SELECT e.position FROM grant_users g CROSS JOIN events e ON e.source = g.source \
-             AND e.grant_key = g.grant_key WHERE g.user_id = :user AND (e.user_id = :user OR e.other_user_id = :user) \
-             UNION ALL SELECT position FROM events INDEXED BY events_by_user \
-             WHERE grant_key = '' AND user_id = :user \
-             UNION ALL SELECT position FROM events INDEXED BY events_by_alias \
-             WHERE grant_key = '' AND other_user_id = :user)",
-        );
-    }
-    if filter.grant.is_some() {
-        // The key alone, whatever the source: the few sources are walked through first.
-        sql.push_str(
-            " AND d.position IN (WITH RECURSIVE sources (name) AS (SELECT min(source) FROM events UNION ALL \
-             SELECT (SELECT min(source) FROM events WHERE source > name) FROM sources WHERE name IS NOT NULL) \
-             SELECT e.position FROM sources CROSS JOIN events e ON e.source = name AND e.grant_key = :grant)",
-        );
-    }
-    sql.push_str(" ORDER BY d.position DESC LIMIT :limit");
-    sql
 }

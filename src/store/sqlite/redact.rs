@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use super::known::{Known, Rare};
 use super::rows::{self, StatementColumns};
 use super::{Session, failure};
 use crate::domain::event::{RecordedEvent, Statement};
@@ -20,7 +21,7 @@ const RENAME_PARKED: &str = "UPDATE quarantine SET dedupe_key = ?2 WHERE positio
 const FORGET_MENTIONS: &str = "DELETE FROM mentions WHERE position = ?1";
 const RENAME_WITHDRAWAL: &str =
     "UPDATE withdrawals SET dedupe_key = ?3 WHERE source = ?1 AND dedupe_key = ?2";
-const FORGET_GRANT_USER: &str = "DELETE FROM grant_users WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 \
+const FORGET_GRANT_USER: &str = "DELETE FROM segments WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 \
      AND NOT EXISTS (SELECT 1 FROM events e WHERE e.source = ?2 AND e.grant_key = ?3 \
      AND (e.user_id = ?1 OR e.other_user_id = ?1))";
 const PUT_FORMER_KEY: &str = "INSERT INTO former_keys (digest, now) VALUES (?1, ?2) \
@@ -39,6 +40,8 @@ impl Session<'_> {
             .salts()?
             .replacement(position, redaction.erased_by, head);
         let number = rows::number(position);
+        // What is left may be other rules, or name other parents.
+        self.known.replace(Known::default());
         // The triggers let nothing be changed of an entry that is not erased.
         self.run(PUT_ERASED, [number, rows::number(redaction.erased_by)])?;
         self.redact_delivery(number, &fact, salt)?;
@@ -121,6 +124,7 @@ impl Session<'_> {
     }
 
     pub(super) fn put_former_key(&self, key: &FormerKey) -> Result<(), StoreError> {
+        self.learn(Rare::FormerKey);
         self.run(PUT_FORMER_KEY, params![key.digest.0, key.now])
             .map(|_| ())
     }

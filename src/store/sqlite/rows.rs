@@ -7,16 +7,17 @@ use rusqlite::{Result, Row};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::packed::unpack;
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{
-    Cause, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement,
+    Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement,
 };
-use crate::domain::grant::{Anomaly, How};
+use crate::domain::grant::Anomaly;
 use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, IdError, Position, ProductName, SourceName, UserId,
 };
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
-use crate::domain::window::{LivePhase, Phase, Segment, Window};
+use crate::domain::window::{Segment, Window};
 use crate::store::{
     Entry, EntryKind, EntryRefusal, Hash, NewEntry, Parked, RecordedAnomaly, Settled,
 };
@@ -346,79 +347,17 @@ impl<'a> StatementColumns<'a> {
     }
 }
 
-macro_rules! segment_columns {
-    () => {
-        "s.source, s.grant_key, s.from_at, s.to_at, s.phase, s.user_id, s.product, s.start_at, s.paid_until, s.end_at, \
-         s.cancelled, s.suspended, s.parent_ended, s.how, s.cause"
-    };
-}
-pub(super) use segment_columns;
-
-/// The row of `segment_columns!`. `asked` is a user likely to hold it, whose id then need not be checked again.
-pub(super) fn segment(row: &Row<'_>, asked: Option<&UserId>) -> Result<Segment> {
-    let user = |text: &str| match asked {
-        Some(asked) if asked.as_str() == text => Ok(asked.clone()),
-        Some(_) | None => UserId::new(text),
-    };
-    let phase = match row.text(4)? {
-        "live" => Phase::Live(LivePhase {
-            user: row.id(5, user)?,
-            product: row.id(6, ProductName::new)?,
-            start: row.instant(7)?,
-            paid_until: row.end(8)?,
-            end: row.end(9)?,
-            cancelled: row.get(10)?,
-            suspended: row.get(11)?,
-            parent_ended: row.get(12)?,
-        }),
-        "over" => Phase::Over {
-            how: match row.text(13)? {
-                "revoked" => How::Revoked,
-                "ended" => How::Ended(row.named(14, cause)?),
-                other => return Err(damaged(13, Type::Text, UnknownName(other.to_owned()))),
-            },
-            holder: row.id_or_null(5, user)?,
-        },
-        other => return Err(damaged(4, Type::Text, UnknownName(other.to_owned()))),
-    };
-    Ok(Segment {
-        from: row.instant(2)?,
-        to: row.end(3)?,
-        phase,
-    })
-}
-
-/// How a grant ended, and the cause.
-pub(super) fn how_columns(how: How) -> (&'static str, Option<&'static str>) {
-    match how {
-        How::Revoked => ("revoked", None),
-        How::Ended(cause) => ("ended", Some(cause_name(cause))),
-    }
-}
-
-fn cause_name(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Expired => "expired",
-        Cause::Cancelled => "cancelled",
-        Cause::RenewalFailed => "renewal_failed",
-        Cause::Refunded => "refunded",
-        Cause::UserRemoved => "user_removed",
-        Cause::Unspecified => "unspecified",
-    }
-}
-
-fn cause(name: &str) -> Option<Cause> {
-    use Cause::{Cancelled, Expired, Refunded, RenewalFailed, Unspecified, UserRemoved};
-    [
-        Expired,
-        Cancelled,
-        RenewalFailed,
-        Refunded,
-        UserRemoved,
-        Unspecified,
-    ]
-    .into_iter()
-    .find(|cause| cause_name(*cause) == name)
+/// A column of packed segments. `asked` is a user likely to hold the grant.
+pub(super) fn segments(
+    row: &Row<'_>,
+    column: usize,
+    asked: Option<&UserId>,
+) -> Result<Vec<Segment>> {
+    let value = row.get_ref(column)?;
+    let bytes = value
+        .as_blob()
+        .map_err(|error| damaged(column, value.data_type(), error))?;
+    unpack(bytes, asked).map_err(|error| damaged(column, Type::Blob, error))
 }
 
 /// A row of start_at, end_at, user_id, product.

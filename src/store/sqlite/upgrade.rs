@@ -3,20 +3,37 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::packed::pack;
 use super::rows::Columns as _;
 use super::write::INSERT_MENTION;
-use crate::domain::id::SourceName;
+use crate::domain::event::Cause;
+use crate::domain::grant::How;
+use crate::domain::id::{GrantId, ProductName, SourceName, UserId};
 use crate::domain::mention::mentions;
 use crate::domain::rules::Rules;
+use crate::domain::window::{LivePhase, Phase, Segment};
 use crate::store::append;
 
 /// The newest schema this program knows.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 const SCHEMA_1: &str = include_str!("schema_1.sql");
 const SCHEMA_2: &str = include_str!("schema_2.sql");
 const SCHEMA_3: &str = include_str!("schema_3.sql");
+/// Goes before the rest of schema 4, which needs what is put there.
+const PACKED: &str = "CREATE TABLE grants_4 (
+    source    TEXT NOT NULL,
+    grant_key TEXT NOT NULL,
+    segments  BLOB NOT NULL,
+    anomalies INTEGER NOT NULL,
+    PRIMARY KEY (source, grant_key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO grants_4 SELECT source, grant_key, x'', (SELECT count(*) FROM anomalies a
+    WHERE a.source = g.source AND a.grant_key = g.grant_key) FROM grants g ORDER BY source, grant_key;
+DROP TABLE grants;
+ALTER TABLE grants_4 RENAME TO grants;";
+const SCHEMA_4: &str = include_str!("schema_4.sql");
 
 const PARKED: &str = "SELECT d.position, d.source, d.body, d.query FROM quarantine q \
      CROSS JOIN deliveries d ON d.position = q.position ORDER BY d.position";
@@ -34,6 +51,11 @@ pub(super) fn upgrade(connection: &Connection, found: i64) -> Result<(), rusqlit
     }
     if found < 3 {
         connection.execute_batch(SCHEMA_3)?;
+    }
+    if found < 4 {
+        connection.execute_batch(PACKED)?;
+        pack_all(connection)?;
+        connection.execute_batch(SCHEMA_4)?;
     }
     connection.pragma_update(None, "user_version", SCHEMA)
 }
@@ -71,4 +93,73 @@ fn prefixes(connection: &Connection) -> Result<BTreeMap<SourceName, String>, rus
     Ok(sources
         .map(|(name, source)| (name, source.user_prefix))
         .collect())
+}
+
+/// One row a segment, as schema 3 kept them.
+const SEGMENTS: &str = "SELECT source, grant_key, from_at, to_at, phase, user_id, product, start_at, paid_until, end_at, \
+     cancelled, suspended, parent_ended, how, cause FROM segments ORDER BY source, grant_key, from_at";
+const PACK: &str = "UPDATE grants SET segments = ?3 WHERE source = ?1 AND grant_key = ?2";
+
+/// Puts the segments of each grant into its row.
+fn pack_all(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mut read = connection.prepare(SEGMENTS)?;
+    let mut update = connection.prepare(PACK)?;
+    let mut put = |(grant, segments): (GrantId, Vec<Segment>)| {
+        let (source, key) = (grant.source.as_str(), grant.key.as_str());
+        update.execute(params![source, key, pack(&segments)])
+    };
+    let mut rows = read.query([])?;
+    let mut one: Option<(GrantId, Vec<Segment>)> = None;
+    while let Some(row) = rows.next()? {
+        let (grant, segment) = (row.grant(0)?, segment(row)?);
+        match &mut one {
+            Some((of, segments)) if *of == grant => segments.push(segment),
+            Some(_) | None => {
+                let next = Some((grant, vec![segment]));
+                std::mem::replace(&mut one, next)
+                    .map(&mut put)
+                    .transpose()?;
+            }
+        }
+    }
+    one.map(put).transpose().map(|_| ())
+}
+
+fn segment(row: &Row<'_>) -> Result<Segment, rusqlite::Error> {
+    let phase = if row.text(4)? == "live" {
+        Phase::Live(LivePhase {
+            user: row.id(5, UserId::new)?,
+            product: row.id(6, ProductName::new)?,
+            start: row.instant(7)?,
+            paid_until: row.end(8)?,
+            end: row.end(9)?,
+            cancelled: row.get(10)?,
+            suspended: row.get(11)?,
+            parent_ended: row.get(12)?,
+        })
+    } else {
+        let how = match row.text(13)? {
+            "revoked" => How::Revoked,
+            _ => How::Ended(row.named(14, cause)?),
+        };
+        let holder = row.id_or_null(5, UserId::new)?;
+        Phase::Over { how, holder }
+    };
+    Ok(Segment {
+        from: row.instant(2)?,
+        to: row.end(3)?,
+        phase,
+    })
+}
+
+fn cause(name: &str) -> Option<Cause> {
+    Some(match name {
+        "expired" => Cause::Expired,
+        "cancelled" => Cause::Cancelled,
+        "renewal_failed" => Cause::RenewalFailed,
+        "refunded" => Cause::Refunded,
+        "user_removed" => Cause::UserRemoved,
+        "unspecified" => Cause::Unspecified,
+        _ => return None,
+    })
 }

@@ -22,7 +22,8 @@ const INSERT_DELIVERY: &str = "INSERT INTO deliveries (position, kind, of_positi
 const INSERT_EVENT: &str = "INSERT INTO events (source, grant_key, position, event_index, change, effective_at, \
      recorded_at, sequence, delivery_source, dedupe_key, user_id, other_user_id, product, parent, statement) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-const INSERT_GRANT_USER: &str = "INSERT INTO grant_users (user_id, source, grant_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+const NAME_USER: &str = "INSERT INTO segments (user_id, source, grant_key, segments) VALUES (?1, ?2, ?3, x'') \
+     ON CONFLICT DO NOTHING";
 const INSERT_WITHDRAWAL: &str = "INSERT INTO withdrawals (source, dedupe_key, recorded_at, position) \
      VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 const INSERT_PARKED: &str = "INSERT INTO quarantine (position, source, dedupe_key, settled, settled_by) \
@@ -77,11 +78,12 @@ impl Transaction for Session<'_> {
                 self.run(INSERT_MENTION, params)?;
             }
         }
-        self.head.set(Some(Head {
+        let head = Head {
             position,
             recorded_at: Some(fact.recorded_at),
             hash,
-        }));
+        };
+        self.learn_entry(head, fact.kind);
         let (applied, ignored) = counted_as(&fact);
         let events = i64::try_from(events.len()).unwrap_or(i64::MAX);
         self.add(|totals| {
@@ -127,7 +129,7 @@ impl Transaction for Session<'_> {
         self.write_totals()?;
         for sql in [
             "DELETE FROM grants",
-            "DELETE FROM segments",
+            "UPDATE segments SET segments = x'' WHERE segments <> x''",
             "DELETE FROM windows",
             "DELETE FROM anomalies",
             "UPDATE totals SET grants = 0, windows = 0, anomalies = 0",
@@ -256,6 +258,7 @@ impl Session<'_> {
             columns.statement,
         ];
         self.run(INSERT_EVENT, params)?;
+        self.learn_event(recorded);
         self.name_grant_users(&columns)?;
         if let Statement::Withdrawal { source, key } = statement {
             let recorded_at = recorded.recorded_at.0.micros();
@@ -273,7 +276,7 @@ impl Session<'_> {
         if !columns.grant_key.is_empty() {
             for user in columns.user_id.into_iter().chain(columns.other_user_id) {
                 let params = [user.as_str(), columns.source.as_str(), columns.grant_key];
-                self.run(INSERT_GRANT_USER, params)?;
+                self.run(NAME_USER, params)?;
             }
         }
         Ok(())

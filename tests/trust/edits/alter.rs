@@ -294,7 +294,7 @@ fn tail_cut(path: &Path, random: &mut Random) -> Option<String> {
         connection
             .execute_batch(&format!(
                 "UPDATE quarantine SET settled = 'open', settled_by = NULL WHERE settled_by > {last};
-                 DELETE FROM grant_users AS g WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.source = g.source
+                 DELETE FROM segments AS g WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.source = g.source
                     AND e.grant_key = g.grant_key AND g.user_id IN (e.user_id, e.other_user_id));
                  DELETE FROM packets AS p WHERE NOT EXISTS (SELECT 1 FROM deliveries d
                     WHERE d.source = p.source AND d.dedupe_key = p.dedupe_key);
