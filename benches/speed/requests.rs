@@ -1,0 +1,91 @@
+//! What comes to a filled database: renewals of grants that are there, of readers drawn evenly over all of them.
+
+use tenure::{Delivery, Engine, Outcome, Request, SqliteStore};
+
+use crate::database::{Database, SEED, received, signed};
+use crate::peer::receiver::Parcel;
+use crate::workload::{DAY, NOW, Random, renewal, subject, user};
+
+/// Endless, and never the same in another pass.
+#[derive(Debug)]
+pub(crate) struct Renewals {
+    random: Random,
+    users: u64,
+    /// When the next one happens.
+    second: u64,
+}
+
+/// A request, and what a receiver by hand is given of it.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) source: &'static str,
+    pub(crate) request: Request,
+    pub(crate) parcel: Parcel,
+}
+
+impl Renewals {
+    pub(crate) fn new(database: &Database) -> Self {
+        let pass = database.next_pass();
+        Self {
+            random: Random::new(1_000 + pass),
+            users: database.users,
+            second: NOW + pass,
+        }
+    }
+
+    /// The next one, signed as its system does.
+    pub(crate) fn next(&mut self) -> Arrived {
+        let (number, grant) = (self.random.below(self.users), self.random.below(3));
+        // No two renewals of a grant at one second: that is how their events are told apart.
+        self.second += 1;
+        let until = NOW + (60 + self.random.below(300)) * DAY;
+        let told = renewal(SEED, number, grant, self.second, until);
+        let request = signed(told.source, &told.body);
+        let (product, key) = subject(SEED, number, grant);
+        Arrived {
+            source: told.source,
+            parcel: Parcel {
+                source: told.source,
+                key: format!("{key}-{}", self.second),
+                user: user(number),
+                product,
+                start: (self.second * 1_000_000).cast_signed(),
+                end: (until * 1_000_000).cast_signed(),
+                body: request.body.clone(),
+            },
+            request,
+        }
+    }
+
+    pub(crate) fn take(&mut self, count: usize) -> Vec<Arrived> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    /// Verified and taken, in one transaction.
+    pub(crate) fn ingest(&mut self, engine: &mut Engine<SqliteStore>, count: usize) {
+        let arrived = self.take(count);
+        ingest(
+            engine,
+            arrived
+                .into_iter()
+                .map(|it| (it.source, it.request))
+                .collect(),
+        );
+    }
+}
+
+/// As a web server hands requests on: each is verified, all are taken in one transaction.
+pub(crate) fn ingest(engine: &mut Engine<SqliteStore>, requests: Vec<(&'static str, Request)>) {
+    let deliveries: Vec<Delivery> = requests
+        .into_iter()
+        .map(|(source, request)| verified(engine, source, request))
+        .collect();
+    let receipts = engine.ingest_batch(deliveries, received()).unwrap();
+    let applied = receipts.iter().filter(|it| it.outcome == Outcome::Applied);
+    assert_eq!(applied.count(), receipts.len(), "all renewals are new");
+}
+
+pub(crate) fn verified(engine: &Engine<SqliteStore>, source: &str, request: Request) -> Delivery {
+    let source = source.parse().unwrap();
+    engine.verify_request(&source, request, received()).unwrap()
+}
