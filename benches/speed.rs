@@ -21,6 +21,7 @@ use std::time::Instant as Clock;
 use arguments::{Arguments, USAGE};
 use database::Shelf;
 use measure::Run;
+use table::Row;
 
 #[path = "speed/arguments.rs"]
 mod arguments;
@@ -95,6 +96,7 @@ fn measure_all(arguments: &Arguments) {
             eprintln!("{name}: {:.0} s", begin.elapsed().as_secs_f64());
         }
     }
+    rows.sort_by_key(Row::number);
     print!("{}", table::plain(&rows));
     let held = rows.iter().filter(|row| row.is_held_against_a_bound());
     let missed = rows.iter().filter(|row| row.is_missed());

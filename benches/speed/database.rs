@@ -12,7 +12,7 @@ use tenure::{
 
 use crate::arguments::Arguments;
 use crate::peer::receiver::Receiver;
-use crate::workload::{Crowd, NOW, time};
+use crate::workload::{Crowd, DAY, NOW, time};
 
 pub(crate) const SEED: u64 = 1;
 /// How many deliveries are taken in one transaction.
@@ -24,9 +24,11 @@ pub(crate) fn instant(second: u64) -> Instant {
     time(second).parse().unwrap()
 }
 
-/// When what comes to a filled database is received.
+/// When what comes to a filled database is received: after all that it tells of.
+pub(crate) const RECEIVED: u64 = NOW + 400 * DAY;
+
 pub(crate) fn received() -> Instant {
-    instant(NOW + 40 * crate::workload::DAY)
+    instant(RECEIVED)
 }
 
 /// Each system's secret, in the form it has there.

@@ -2,17 +2,21 @@
 
 use tenure::{Delivery, Engine, Outcome, Request, SqliteStore};
 
-use crate::database::{Database, SEED, received, signed};
+use crate::database::{Database, RECEIVED, SEED, received, signed};
 use crate::peer::receiver::Parcel;
 use crate::workload::{DAY, NOW, Random, renewal, subject, user};
 
+/// So many seconds belong to one pass, and so many renewals.
+const IN_PASS: u64 = 100_000;
+
 /// Endless, and never the same in another pass.
 #[derive(Debug)]
-pub(crate) struct Renewals {
+pub(crate) struct Renewals<'a> {
+    database: &'a Database,
     random: Random,
-    users: u64,
-    /// When the next one happens.
+    /// When the next one happens, and when the pass is over.
     second: u64,
+    end: u64,
 }
 
 /// A request, and what a receiver by hand is given of it.
@@ -23,22 +27,35 @@ pub(crate) struct Arrived {
     pub(crate) parcel: Parcel,
 }
 
-impl Renewals {
-    pub(crate) fn new(database: &Database) -> Self {
-        let pass = database.next_pass();
-        Self {
-            random: Random::new(1_000 + pass),
-            users: database.users,
-            second: NOW + pass,
-        }
+impl<'a> Renewals<'a> {
+    pub(crate) fn new(database: &'a Database) -> Self {
+        let mut renewals = Self {
+            database,
+            random: Random::new(1),
+            second: 0,
+            end: 0,
+        };
+        renewals.begin_pass();
+        renewals
+    }
+
+    fn begin_pass(&mut self) {
+        let pass = self.database.next_pass();
+        self.random = Random::new(1_000 + pass);
+        self.second = NOW + pass * IN_PASS;
+        self.end = self.second + IN_PASS;
     }
 
     /// The next one, signed as its system does.
     pub(crate) fn next(&mut self) -> Arrived {
-        let (number, grant) = (self.random.below(self.users), self.random.below(3));
         // No two renewals of a grant at one second: that is how their events are told apart.
         self.second += 1;
-        let until = NOW + (60 + self.random.below(300)) * DAY;
+        if self.second >= self.end {
+            self.begin_pass();
+        }
+        let number = self.random.below(self.database.users);
+        let grant = self.random.below(3);
+        let until = RECEIVED + (30 + self.random.below(300)) * DAY + self.second % DAY;
         let told = renewal(SEED, number, grant, self.second, until);
         let request = signed(told.source, &told.body);
         let (product, key) = subject(SEED, number, grant);

@@ -50,10 +50,10 @@ impl Reach {
         }
     }
 
-    fn shown(self) -> String {
+    fn shown(self, shown: impl Fn(f64) -> String) -> String {
         match self {
-            Self::AtMost(bound) => format!("at most {bound}"),
-            Self::AtLeast(bound) => format!("at least {bound}"),
+            Self::AtMost(bound) => format!("at most {}", shown(bound)),
+            Self::AtLeast(bound) => format!("at least {}", shown(bound)),
             Self::Told => String::new(),
         }
     }
@@ -120,7 +120,7 @@ impl Row {
                 unit.shown(it.peer.median),
                 short(it.ratio.median),
                 format!("{} to {}", short(it.ratio.least), short(it.ratio.most)),
-                reach.shown(),
+                reach.shown(|bound| bound.to_string()),
                 is_met(reach.is_met(it.ratio.median)),
             ],
             Content::Alone(unit, it, reach) => [
@@ -131,7 +131,7 @@ impl Row {
                     true => format!("{} to {}", unit.shown(it.least), unit.shown(it.most)),
                     false => String::new(),
                 },
-                reach.shown(),
+                reach.shown(|bound| unit.shown(bound)),
                 is_met(reach.is_met(it.median)),
             ],
             Content::NotMeasured(why) => {
@@ -151,6 +151,11 @@ impl Row {
             reach,
             met,
         ]
+    }
+
+    /// Rows are told in the order of their measures.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Whether a ratio was to be reached and was not.

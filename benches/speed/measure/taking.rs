@@ -55,7 +55,7 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
 
 /// Deliveries a second of both, for the same batch.
 pub(crate) fn batch_pair(
-    renewals: &mut Renewals,
+    renewals: &mut Renewals<'_>,
     batch: usize,
     round: usize,
     engine: &mut Engine<SqliteStore>,
@@ -85,7 +85,7 @@ pub(crate) fn single(run: &Run<'_>) -> Vec<Row> {
     let count = if run.arguments.is_test { 5 } else { 100 };
     let mut receiver = Receiver::open(&run.database.by_hand());
     let raw = &mut receiver;
-    let mut raw_rate = |renewals: &mut Renewals| {
+    let mut raw_rate = |renewals: &mut Renewals<'_>| {
         let parcels: Vec<Parcel> = renewals
             .take(count)
             .into_iter()
@@ -145,7 +145,7 @@ fn row(what: &str, compared: Compared, reach: Reach) -> Row {
 
 fn deliveries(
     engine: &Engine<SqliteStore>,
-    renewals: &mut Renewals,
+    renewals: &mut Renewals<'_>,
     count: usize,
 ) -> Vec<Delivery> {
     let arrived = renewals.take(count).into_iter();
