@@ -181,7 +181,7 @@ fn fill(engine: &mut Engine<SqliteStore>, users: u64) {
         let applied = |outcome: Outcome| outcome == Outcome::Applied;
         assert!(receipts.iter().all(|receipt| applied(receipt.outcome)));
         taken += receipts.len();
-        if taken % (20 * BATCH) == 0 {
+        if taken.is_multiple_of(20 * BATCH) {
             eprintln!("  {users} users: {taken} deliveries taken");
         }
     }

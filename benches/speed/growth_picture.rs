@@ -135,8 +135,8 @@ fn legend(svg: &mut String, y: f64) {
 
 fn thousands(users: u64) -> String {
     match users {
-        1_000_000.. if users % 1_000_000 == 0 => format!("{} M", users / 1_000_000),
-        1_000.. if users % 1_000 == 0 => format!("{} k", users / 1_000),
+        1_000_000.. if users.is_multiple_of(1_000_000) => format!("{} M", users / 1_000_000),
+        1_000.. if users.is_multiple_of(1_000) => format!("{} k", users / 1_000),
         10_000.. => format!("{:.1} k", users as f64 / 1_000.0),
         _ => users.to_string(),
     }

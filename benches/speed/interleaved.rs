@@ -64,7 +64,7 @@ pub(crate) fn interleaved<const N: usize>(
     let (_, _) = (ours(), peer());
     let mut found = Vec::with_capacity(rounds);
     for round in 0..rounds {
-        let (one, other) = if round % 2 == 0 {
+        let (one, other) = if round.is_multiple_of(2) {
             let first = ours();
             let theirs = [peer(), peer()];
             ([first, ours()], theirs)
@@ -86,7 +86,7 @@ pub(crate) fn alternating<const N: usize>(
 ) -> [Compared; N] {
     let mut found = Vec::with_capacity(rounds);
     for round in 0..rounds {
-        found.push(if round % 2 == 0 {
+        found.push(if round.is_multiple_of(2) {
             let first = ours();
             (first, peer())
         } else {

@@ -23,6 +23,7 @@ pub(crate) fn facts(folder: &Path) -> Vec<(&'static str, String)> {
         ("SQLite", rusqlite::version().to_owned()),
         ("compiler", of(said_by("rustc", &["--version"]))),
         ("commit", of(commit())),
+        ("load at the end", of(load())),
         ("one look at the clock", format!("{:.0} ns", clock())),
     ]
 }
@@ -79,6 +80,12 @@ fn commit() -> Option<String> {
         ", with changes"
     };
     Some(format!("{hash}{altered}"))
+}
+
+/// How many processes wanted to run in the last fifteen minutes: more than there are cores, and figures spread.
+fn load() -> Option<String> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    text.split(' ').nth(2).map(str::to_owned)
 }
 
 fn said_by(program: &str, arguments: &[&str]) -> Option<String> {

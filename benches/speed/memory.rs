@@ -52,7 +52,7 @@ pub(crate) struct Taken {
     pub(crate) kept: f64,
     /// The most it held at a time.
     pub(crate) peak: f64,
-    /// The most the process held at a time beyond what it had before, as pages of memory; `None` if the kernel does not say.
+    /// The most the whole process held at a time, as pages of memory; `None` if the kernel does not say.
     pub(crate) resident_peak: Option<f64>,
 }
 
@@ -60,24 +60,24 @@ pub(crate) struct Taken {
 pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (Taken, T) {
     // Writing 5 there resets the peak that the kernel remembers.
     let is_reset = fs::write("/proc/self/clear_refs", "5").is_ok();
-    let before = resident("VmRSS:");
     HELD.store(0, Ordering::Relaxed);
     PEAK.store(0, Ordering::Relaxed);
     IS_COUNTING.store(true, Ordering::Relaxed);
     let done = work();
     IS_COUNTING.store(false, Ordering::Relaxed);
-    let after = resident("VmHWM:").filter(|_| is_reset);
     let taken = Taken {
         kept: HELD.load(Ordering::Relaxed) as f64,
         peak: PEAK.load(Ordering::Relaxed) as f64,
-        resident_peak: after.zip(before).map(|(after, before)| after - before),
+        resident_peak: resident_peak().filter(|_| is_reset),
     };
     (taken, done)
 }
 
-fn resident(name: &str) -> Option<f64> {
+fn resident_peak() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kilobytes * 1_024.0)
 }

@@ -80,23 +80,26 @@ impl<'a> Renewals<'a> {
 
     /// Verified and taken, in one transaction.
     pub(crate) fn ingest(&mut self, engine: &mut Engine<SqliteStore>, count: usize) {
-        let arrived = self.take(count);
-        ingest(
-            engine,
-            arrived
-                .into_iter()
-                .map(|it| (it.source, it.request))
-                .collect(),
-        );
+        let arrived = self.take(count).into_iter();
+        let requests = arrived.map(|it| (it.source, it.request)).collect();
+        let deliveries = all_verified(engine, requests);
+        ingest(engine, deliveries);
     }
 }
 
-/// As a web server hands requests on: each is verified, all are taken in one transaction.
-pub(crate) fn ingest(engine: &mut Engine<SqliteStore>, requests: Vec<(&'static str, Request)>) {
-    let deliveries: Vec<Delivery> = requests
-        .into_iter()
+/// As a web server does with each request.
+pub(crate) fn all_verified(
+    engine: &Engine<SqliteStore>,
+    requests: Vec<(&'static str, Request)>,
+) -> Vec<Delivery> {
+    let requests = requests.into_iter();
+    requests
         .map(|(source, request)| verified(engine, source, request))
-        .collect();
+        .collect()
+}
+
+/// Takes them in one transaction.
+pub(crate) fn ingest(engine: &mut Engine<SqliteStore>, deliveries: Vec<Delivery>) {
     let receipts = engine.ingest_batch(deliveries, received()).unwrap();
     let applied = receipts.iter().filter(|it| it.outcome == Outcome::Applied);
     assert_eq!(applied.count(), receipts.len(), "all renewals are new");

@@ -8,7 +8,7 @@ use tenure::{Question, Reader, SqliteReader, SqliteStore};
 
 use super::Run;
 use super::check::{SELECT, questions, selected};
-use super::taking::batch_pair;
+use super::taking::{Verification, batch_pair};
 use crate::database::{BATCH, Database};
 use crate::growth_picture::{Curve, Point};
 use crate::interleaved::{Compared, Spread, Walk};
@@ -157,7 +157,9 @@ fn batches(run: &Run<'_>, sizes: &[&Database]) -> Curve {
     let mut found = vec![Vec::new(); sizes.len()];
     for round in 0..rounds {
         for (at, (renewals, engine, receiver)) in held.iter_mut().enumerate() {
-            let (ours, peer) = batch_pair(renewals, batch, round, engine, receiver);
+            let arrived = renewals.take(batch);
+            let timed = Verification::Timed;
+            let (ours, peer) = batch_pair(arrived, timed, round, engine, receiver);
             // As time a delivery: what grows is what becomes worse.
             found[at].push((1e9 / ours, 1e9 / peer));
         }

@@ -17,7 +17,7 @@ use super::Run;
 use crate::database::{BATCH, received};
 use crate::interleaved::{Compared, alternating, interleaved, seconds};
 use crate::peer::receiver::{Parcel, Receiver};
-use crate::requests::{Renewals, ingest, verified};
+use crate::requests::{Arrived, Renewals, all_verified, ingest, verified};
 use crate::table::{Reach, Row, Unit};
 
 const PRODUCERS: usize = 64;
@@ -30,52 +30,76 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
     let mut renewals = Renewals::new(run.database);
     let mut engine = run.database.engine();
     let mut receiver = Receiver::open(&run.database.by_hand());
-    let mut pairs = Vec::new();
+    let (mut all, mut verified) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        pairs.push(batch_pair(
-            &mut renewals,
-            batch,
-            round,
-            &mut engine,
-            &mut receiver,
-        ));
+        for (verification, pairs) in [
+            (Verification::Timed, &mut all),
+            (Verification::Before, &mut verified),
+        ] {
+            let arrived = renewals.take(batch);
+            let pair = batch_pair(arrived, verification, round, &mut engine, &mut receiver);
+            pairs.push(pair);
+        }
     }
-    let reach = Reach::AtLeast(0.5);
-    let compared = Compared::of(&pairs);
+    let row = |what: String, pairs: &[(f64, f64)], reach| {
+        let compared = Compared::of(pairs);
+        Row::compared(
+            5,
+            &what,
+            "raw insert and upsert",
+            Unit::Rate,
+            compared,
+            reach,
+        )
+    };
     let what = format!("durable, batches of {batch}");
-    vec![Row::compared(
-        5,
-        &what,
-        "raw insert and upsert",
-        Unit::Rate,
-        compared,
-        reach,
-    )]
+    vec![
+        row(what.clone(), &all, Reach::AtLeast(0.5)),
+        row(format!("{what}, verified before"), &verified, Reach::Told),
+    ]
+}
+
+/// Whether it is part of what is timed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verification {
+    Timed,
+    Before,
 }
 
 /// Deliveries a second of both, for the same batch.
 pub(crate) fn batch_pair(
-    renewals: &mut Renewals<'_>,
-    batch: usize,
+    arrived: Vec<Arrived>,
+    verification: Verification,
     round: usize,
     engine: &mut Engine<SqliteStore>,
     receiver: &mut Receiver,
 ) -> (f64, f64) {
-    let arrived = renewals.take(batch);
+    let count = arrived.len() as f64;
     let parcels: Vec<Parcel> = arrived.iter().map(|it| it.parcel.clone()).collect();
     let requests = arrived
         .into_iter()
         .map(|it| (it.source, it.request))
         .collect();
-    let rate = |seconds: f64| batch as f64 / seconds;
-    if round % 2 == 0 {
-        let (ours, ()) = seconds(|| ingest(engine, requests));
-        let (peer, ()) = seconds(|| receiver.take(&parcels));
-        (rate(ours), rate(peer))
+    let ours = || match verification {
+        Verification::Timed => {
+            let work = || {
+                let deliveries = all_verified(engine, requests);
+                ingest(engine, deliveries);
+            };
+            count / seconds(work).0
+        }
+        Verification::Before => {
+            let deliveries = all_verified(engine, requests);
+            count / seconds(|| ingest(engine, deliveries)).0
+        }
+    };
+    let mut peer = || count / seconds(|| receiver.take(&parcels)).0;
+    if round.is_multiple_of(2) {
+        let ours = ours();
+        (ours, peer())
     } else {
-        let (peer, ()) = seconds(|| receiver.take(&parcels));
-        let (ours, ()) = seconds(|| ingest(engine, requests));
-        (rate(ours), rate(peer))
+        let peer = peer();
+        (ours(), peer)
     }
 }
 
