@@ -1,8 +1,9 @@
-//! Writes a seeded, mixed file of deliveries (`lines`) or questions about its readers (`questions`) to standard output, for
-//! trying `tenure ingest any` and `tenure check --batch` on large files.
+//! Writes a seeded, mixed file of deliveries (`lines`, or `crowd` for so many readers with short lives) or questions about its
+//! readers (`questions`) to standard output, for trying `tenure ingest any` and `tenure check --batch` on large files.
 //!
 //! ```text
 //! cargo run --release --example workload -- lines 100000 > deliveries.jsonl
+//! cargo run --release --example workload -- crowd 1000000 > deliveries.jsonl
 //! cargo run --release --example workload -- questions 100000 > questions.jsonl
 //! ```
 
@@ -31,6 +32,11 @@ fn main() -> io::Result<()> {
                 writeln!(out, "{line}")?;
             }
         }
+        "crowd" => {
+            for delivered in workload::Crowd::new(1, count as u64) {
+                writeln!(out, "{}", delivered.line(0))?;
+            }
+        }
         "questions" => {
             let users = (count / 18).max(1).try_into().unwrap_or(u64::MAX);
             for (user, resource, at) in workload::questions(2, users, count) {
@@ -41,7 +47,7 @@ fn main() -> io::Result<()> {
             }
         }
         _ => {
-            writeln!(io::stderr(), "usage: workload lines|questions COUNT")?;
+            writeln!(io::stderr(), "usage: workload lines|crowd|questions COUNT")?;
             std::process::exit(2);
         }
     }

@@ -2,6 +2,10 @@
 
 use super::{DAY, Delivered, Random, START, product, time, user};
 
+mod stays;
+
+pub(crate) use stays::{renewal, short_lives, subject};
+
 /// A grant whose life is being told.
 pub(crate) struct Life<'a> {
     source: &'static str,

@@ -1,7 +1,17 @@
-//! The seeded workload that benches and tests share: readers with three grants each, over a life of about eight events a
-//! grant, from every system there is a provider for.
+//! The seeded workload that benches and tests share: readers with three grants each, from every system there is a provider
+//! for. [`lines`] tells of lives of about six deliveries a grant, with all that can happen to one; [`Crowd`] of about three,
+//! for databases of many readers.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each of those who share it uses a part of it"
+)]
 
+mod crowd;
 mod lives;
+
+pub(crate) use crowd::Crowd;
+pub(crate) use lives::{renewal, subject};
 
 use lives::Life;
 
@@ -34,6 +44,8 @@ impl Random {
 pub(crate) const DAY: u64 = 86_400;
 /// 2026-01-01T00:00:00Z.
 const START: u64 = 1_767_225_600;
+/// When a [`Crowd`] is asked about: about half of its grants give access then.
+pub(crate) const NOW: u64 = START + 650 * DAY;
 const PRODUCTS: u64 = 200;
 
 /// Ids are strings of 8 to 36 bytes.

@@ -1,0 +1,152 @@
+//! Measures 7 and 10: everything anew, by the same rules or by others.
+//!
+//! `Engine::rebuild` reads every event in the order of its grant, folds all grants and writes states, segments, windows and
+//! anomalies back, durably, in one transaction. The peers only read and fold into a hash map, on one core, and write
+//! nothing: from typed columns; from bodies that are parsed into borrowed structs; and the bare scan of all bodies is the
+//! floor for whatever reads them. The log keeps what was decoded, so a rebuild decodes nothing; there is none from bodies.
+//!
+//! `Reader::plan` is made for rules under which every source folds otherwise, so that every grant is folded under both.
+
+use tenure::{Length, Policy, Progress, Reader, Rules, SourceRules, SqliteStore};
+
+use super::Run;
+use crate::database::received;
+use crate::interleaved::{Compared, Spread, alternating, seconds};
+use crate::memory::counted;
+use crate::peer::folded::{of_bodies, of_columns, scanned};
+use crate::table::{Reach, Row, Unit};
+
+pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let rounds = run.arguments.pace.long_rounds;
+    if run.arguments.wants(7) {
+        rows.extend(against_folds(run, rounds));
+    }
+    if run.arguments.wants(10) {
+        rows.push(plan(run, rounds));
+    }
+    rows
+}
+
+/// Events a second of each, interleaved: ours, columns, bodies, scan, and in the next round the other way round.
+fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
+    let by_hand = run.database.by_hand();
+    let (mut columns, mut bodies, mut scan) = (Vec::new(), Vec::new(), Vec::new());
+    let mut peaks = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let (taken, ours) = counted(|| rebuild(run));
+        peaks.0.push(taken.peak);
+        peaks.1.extend(taken.resident_peak);
+        let (took, (folded, count)) = seconds(|| of_columns(&by_hand));
+        assert_eq!(folded.grants() as u64, run.database.users * 3);
+        columns.push((ours, count as f64 / took));
+        drop(folded);
+        let (took, (folded, count)) = seconds(|| of_bodies(&by_hand));
+        assert_eq!(folded.grants() as u64, run.database.users * 3);
+        bodies.push((ours, count as f64 / took));
+        drop(folded);
+        let (took, (count, bytes)) = seconds(|| scanned(&by_hand));
+        assert!(bytes as u64 > count);
+        scan.push((ours, count as f64 / took));
+        eprintln!("  rebuilt at {ours:.0} events a second");
+    }
+    let row = |what, against, pairs: &[(f64, f64)], reach| {
+        Row::compared(7, what, against, Unit::Rate, Compared::of(pairs), reach)
+    };
+    let mut rows = vec![
+        row(
+            "rebuild, events",
+            "typed columns, fold",
+            &columns,
+            Reach::AtLeast(1.0),
+        ),
+        row(
+            "rebuild, events",
+            "bare scan of bodies",
+            &scan,
+            Reach::AtLeast(0.4),
+        ),
+        row(
+            "rebuild, events",
+            "bodies, parse and fold",
+            &bodies,
+            Reach::AtLeast(1.0),
+        ),
+    ];
+    let peak = |what, found| Row::alone(7, what, Unit::Bytes, Spread::of(found), Reach::Told);
+    rows.push(peak("rebuild, peak that Rust code held", peaks.0));
+    match peaks.1.is_empty() {
+        false => rows.push(peak("rebuild, peak of the process", peaks.1)),
+        true => rows.push(Row::not_measured(
+            7,
+            "peak of the process",
+            "the kernel does not say",
+        )),
+    }
+    rows.push(Row::not_measured(
+        7,
+        "rebuild from bodies, two cores",
+        "the log holds decoded events; nothing decodes all of it again",
+    ));
+    rows
+}
+
+/// Events a second.
+fn rebuild(run: &Run<'_>) -> f64 {
+    let mut engine = run.database.engine();
+    let statistics = engine.reader().unwrap().statistics().unwrap();
+    let mut shown = 0;
+    let mut progress = |_: Progress| shown += 1;
+    let (took, grants) = seconds(|| engine.rebuild(&mut progress).unwrap());
+    assert_eq!(grants, statistics.grants);
+    assert!(shown > 0, "progress was shown");
+    statistics.events as f64 / took
+}
+
+fn plan(run: &Run<'_>, rounds: usize) -> Row {
+    let rules = other_rules();
+    let planned = || {
+        let mut reader = Reader::new(SqliteStore::open_reader(&run.database.path()).unwrap());
+        let mut changes: u64 = 0;
+        let mut each = |_| changes += 1;
+        let work = || reader.plan(&rules, received(), &mut each, &mut |_| {});
+        let (took, summary) = seconds(work);
+        assert!(summary.unwrap().people >= run.database.users);
+        [took * 1e9]
+    };
+    let rebuilt = || {
+        let mut engine = run.database.engine();
+        let (took, _) = seconds(|| engine.rebuild(&mut |_| {}).unwrap());
+        [took * 1e9]
+    };
+    let [compared] = alternating(rounds, planned, rebuilt);
+    Row::compared(
+        10,
+        "`plan` over all windows",
+        "rebuild",
+        Unit::Time,
+        compared,
+        Reach::AtMost(1.5),
+    )
+}
+
+/// Every source by its own name, with a grace after a failed payment: no default.
+fn other_rules() -> Rules {
+    let mut rules = Rules::default();
+    for provider in tenure::PROVIDERS {
+        let policy = Policy {
+            payment_failed_grace: Some(Length::days(3)),
+            ..Policy::default()
+        };
+        let source = SourceRules {
+            provider: provider.name().to_owned(),
+            tenant: None,
+            user_prefix: String::new(),
+            policy,
+        };
+        rules
+            .sources
+            .insert(provider.name().parse().unwrap(), source);
+    }
+    rules
+}

@@ -1,0 +1,210 @@
+//! Measures 5 and 6: taking deliveries, in batches and one by one.
+//!
+//! Ours verifies each request as the network's, by signature or token, decodes it, tells it from repetitions, appends it to the
+//! hash chain, folds the grants concerned and writes their windows. The peer inserts the same bytes under a unique key and
+//! moves one window, with key, user, product and window handed to it ready made. Both files hold the same deliveries when
+//! this begins, so that the index of keys is as deep for both; what comes are renewals of readers drawn evenly.
+//!
+//! A single delivery is one durable transaction for both; the verification of ours is not counted then. Of the producers each
+//! has one delivery under way and waits until that is durable.
+
+use std::sync::Mutex;
+use std::thread;
+
+use tenure::{Delivery, Engine, Instant, Outcome, Receipt, SqliteStore};
+
+use super::Run;
+use crate::database::{BATCH, received};
+use crate::interleaved::{Compared, alternating, interleaved, seconds};
+use crate::peer::receiver::{Parcel, Receiver};
+use crate::requests::{Arrived, Renewals, all_verified, ingest, verified};
+use crate::table::{Reach, Row, Unit};
+
+const PRODUCERS: usize = 64;
+
+pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
+    let (batch, rounds) = match run.arguments.is_test {
+        true => (500, 1),
+        false => (BATCH, run.arguments.pace.long_rounds.max(10)),
+    };
+    let mut renewals = Renewals::new(run.database);
+    let mut engine = run.database.engine();
+    let mut receiver = Receiver::open(&run.database.by_hand());
+    let (mut all, mut verified) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for (verification, pairs) in [
+            (Verification::Timed, &mut all),
+            (Verification::Before, &mut verified),
+        ] {
+            let arrived = renewals.take(batch);
+            let pair = batch_pair(arrived, verification, round, &mut engine, &mut receiver);
+            pairs.push(pair);
+        }
+    }
+    let row = |what: String, pairs: &[(f64, f64)], reach| {
+        let compared = Compared::of(pairs);
+        Row::compared(
+            5,
+            &what,
+            "raw insert and upsert",
+            Unit::Rate,
+            compared,
+            reach,
+        )
+    };
+    let what = format!("durable, batches of {batch}");
+    vec![
+        row(what.clone(), &all, Reach::AtLeast(0.5)),
+        row(format!("{what}, verified before"), &verified, Reach::Told),
+    ]
+}
+
+/// Whether it is part of what is timed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verification {
+    Timed,
+    Before,
+}
+
+/// Deliveries a second of both, for the same batch.
+pub(crate) fn batch_pair(
+    arrived: Vec<Arrived>,
+    verification: Verification,
+    round: usize,
+    engine: &mut Engine<SqliteStore>,
+    receiver: &mut Receiver,
+) -> (f64, f64) {
+    let count = arrived.len() as f64;
+    let parcels: Vec<Parcel> = arrived.iter().map(|it| it.parcel.clone()).collect();
+    let requests = arrived
+        .into_iter()
+        .map(|it| (it.source, it.request))
+        .collect();
+    let ours = || match verification {
+        Verification::Timed => {
+            let work = || {
+                let deliveries = all_verified(engine, requests);
+                ingest(engine, deliveries);
+            };
+            count / seconds(work).0
+        }
+        Verification::Before => {
+            let deliveries = all_verified(engine, requests);
+            count / seconds(|| ingest(engine, deliveries)).0
+        }
+    };
+    let mut peer = || count / seconds(|| receiver.take(&parcels)).0;
+    if round.is_multiple_of(2) {
+        let ours = ours();
+        (ours, peer())
+    } else {
+        let peer = peer();
+        (ours(), peer)
+    }
+}
+
+pub(crate) fn single(run: &Run<'_>) -> Vec<Row> {
+    let pace = run.arguments.pace;
+    let mut renewals = Renewals::new(run.database);
+    let count = if run.arguments.is_test { 5 } else { 100 };
+    let mut receiver = Receiver::open(&run.database.by_hand());
+    let raw = &mut receiver;
+    let mut raw_rate = |renewals: &mut Renewals<'_>| {
+        let parcels: Vec<Parcel> = renewals
+            .take(count)
+            .into_iter()
+            .map(|it| it.parcel)
+            .collect();
+        let (took, ()) = seconds(|| parcels.chunks(1).for_each(|parcel| raw.take(parcel)));
+        count as f64 / took
+    };
+
+    let mut engine = run.database.engine();
+    let shared = Mutex::new(&mut renewals);
+    let [alone] = interleaved(
+        pace.rounds,
+        || {
+            let deliveries = deliveries(&engine, &mut shared.lock().unwrap(), count);
+            let (took, ()) =
+                seconds(|| deliveries.into_iter().for_each(|it| take(&mut engine, it)));
+            [count as f64 / took]
+        },
+        || [raw_rate(&mut shared.lock().unwrap())],
+    );
+
+    let verifying = run.database.engine();
+    let intake = Intake::new(engine);
+    let each = if run.arguments.is_test { 1 } else { 20 };
+    let [together] = alternating(
+        pace.rounds,
+        || {
+            let mut waiting: Vec<Vec<Delivery>> = (0..PRODUCERS)
+                .map(|_| deliveries(&verifying, &mut shared.lock().unwrap(), each))
+                .collect();
+            let (took, ()) = seconds(|| produce(&intake, &mut waiting));
+            [(PRODUCERS * each) as f64 / took]
+        },
+        || [raw_rate(&mut shared.lock().unwrap())],
+    );
+    vec![
+        row("one durable delivery", alone, Reach::AtLeast(0.9)),
+        row(
+            "64 producers, each waiting for its own",
+            together,
+            Reach::AtLeast(10.0),
+        ),
+    ]
+}
+
+fn row(what: &str, compared: Compared, reach: Reach) -> Row {
+    Row::compared(
+        6,
+        what,
+        "one raw durable insert",
+        Unit::Rate,
+        compared,
+        reach,
+    )
+}
+
+fn deliveries(
+    engine: &Engine<SqliteStore>,
+    renewals: &mut Renewals<'_>,
+    count: usize,
+) -> Vec<Delivery> {
+    let arrived = renewals.take(count).into_iter();
+    arrived
+        .map(|it| verified(engine, it.source, it.request))
+        .collect()
+}
+
+fn take(engine: &mut Engine<SqliteStore>, delivery: Delivery) {
+    let receipt = engine.ingest(delivery, received()).unwrap();
+    assert_eq!(receipt.outcome, Outcome::Applied);
+}
+
+fn produce(intake: &Intake, waiting: &mut [Vec<Delivery>]) {
+    thread::scope(|scope| {
+        for deliveries in waiting {
+            scope.spawn(|| {
+                for delivery in deliveries.drain(..) {
+                    let receipt = intake.ingest(delivery, received());
+                    assert_eq!(receipt.outcome, Outcome::Applied);
+                }
+            });
+        }
+    });
+}
+
+/// What many threads hand their deliveries to.
+struct Intake(Mutex<Engine<SqliteStore>>);
+
+impl Intake {
+    fn new(engine: Engine<SqliteStore>) -> Self {
+        Self(Mutex::new(engine))
+    }
+
+    fn ingest(&self, delivery: Delivery, now: Instant) -> Receipt {
+        self.0.lock().unwrap().ingest(delivery, now).unwrap()
+    }
+}
