@@ -11,7 +11,7 @@
 use std::sync::Mutex;
 use std::thread;
 
-use tenure::{Delivery, Engine, Instant, Outcome, Receipt, SqliteStore};
+use tenure::{Delivery, Engine, Intake, Outcome, SqliteStore};
 
 use super::Run;
 use crate::database::{BATCH, received};
@@ -133,7 +133,7 @@ pub(crate) fn single(run: &Run<'_>) -> Vec<Row> {
     );
 
     let verifying = run.database.engine();
-    let intake = Intake::new(engine);
+    let intake = Intake::new(engine).unwrap();
     let each = if run.arguments.is_test { 1 } else { 20 };
     let [together] = alternating(
         pace.rounds,
@@ -183,28 +183,15 @@ fn take(engine: &mut Engine<SqliteStore>, delivery: Delivery) {
     assert_eq!(receipt.outcome, Outcome::Applied);
 }
 
-fn produce(intake: &Intake, waiting: &mut [Vec<Delivery>]) {
+fn produce(intake: &Intake<SqliteStore>, waiting: &mut [Vec<Delivery>]) {
     thread::scope(|scope| {
         for deliveries in waiting {
             scope.spawn(|| {
                 for delivery in deliveries.drain(..) {
-                    let receipt = intake.ingest(delivery, received());
+                    let receipt = intake.ingest(delivery, received()).unwrap();
                     assert_eq!(receipt.outcome, Outcome::Applied);
                 }
             });
         }
     });
-}
-
-/// What many threads hand their deliveries to.
-struct Intake(Mutex<Engine<SqliteStore>>);
-
-impl Intake {
-    fn new(engine: Engine<SqliteStore>) -> Self {
-        Self(Mutex::new(engine))
-    }
-
-    fn ingest(&self, delivery: Delivery, now: Instant) -> Receipt {
-        self.0.lock().unwrap().ingest(delivery, now).unwrap()
-    }
 }
