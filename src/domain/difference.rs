@@ -388,6 +388,42 @@ mod tests {
         )
     }
 
+    fn rules(text: &str) -> Rules {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn products_are_altered_by_what_they_include() {
+        let with = |include: &str| {
+            rules(&format!(
+                r#"{{"products":{{"all":{{"includes":[{{"name":"{include}"}}]}}}}}}"#
+            ))
+        };
+        let alters =
+            |before: &Rules, after: &Rules| Comparison::new(before, after).alters_products();
+        assert!(!alters(&with("news"), &with("news")));
+        assert!(!alters(&Rules::default(), &Rules::default()));
+        assert!(alters(&with("news"), &with("podcasts")));
+        assert!(alters(&with("news"), &Rules::default()));
+        assert!(alters(&Rules::default(), &with("news")));
+    }
+
+    #[test]
+    fn what_is_read_otherwise_is_noted() {
+        let with = |source: &str| rules(&format!(r#"{{"sources":{{"crm":{source}}}}}"#));
+        let plain = with(r#"{"provider":"cloudevents"}"#);
+        assert_eq!(notes(&plain, &plain), []);
+        let noted = |source: &str| notes(&plain, &with(source)).len();
+        assert_eq!(noted(r#"{"provider":"cloudevents","user_prefix":"x-"}"#), 1);
+        assert_eq!(noted(r#"{"provider":"gately"}"#), 1);
+        let named: ProductName = "p".parse().unwrap_or_else(|error| panic!("{error}"));
+        let products = rules(r#"{"products":{"p":{"period":"P1M"}}}"#);
+        let gone = notes(&products, &Rules::default());
+        assert_eq!(gone, [RulesNote::ProductGone(named.clone())]);
+        let longer = rules(r#"{"products":{"p":{"period":"P1Y"}}}"#);
+        assert_eq!(notes(&products, &longer), [RulesNote::PeriodChanged(named)]);
+    }
+
     #[test]
     fn what_is_left_is_what_the_other_does_not_cover() {
         type Spans<'a> = &'a [(i64, i64)];

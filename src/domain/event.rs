@@ -522,3 +522,29 @@ pub(crate) fn is_known_at(
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_product_a_statement_names_is_told_once() {
+        let told = |outer: Option<&str>| {
+            let statement = GrantStatement {
+                grant: GrantId {
+                    source: "crm".parse().unwrap(),
+                    key: "g".parse().unwrap(),
+                },
+                user: None,
+                product: outer.map(|name| name.parse().unwrap()),
+                change: serde_json::from_str(r#"{"change":"switched","product":"pro"}"#).unwrap(),
+            };
+            let products = statement.products().map(ToString::to_string);
+            products.collect::<Vec<String>>()
+        };
+        assert_eq!(told(None), ["pro"]);
+        assert_eq!(told(Some("pro")), ["pro"]);
+        assert_eq!(told(Some("news")), ["pro", "news"]);
+    }
+}

@@ -302,3 +302,51 @@ impl fmt::Display for Position {
         self.0.fmt(out)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_sources_are_the_own() {
+        let own = |source: &SourceName| (source.is_staff(), source.is_tenure());
+        assert_eq!(own(&SourceName::staff()), (true, false));
+        assert_eq!(own(&SourceName::tenure()), (false, true));
+        assert_eq!(own(&SourceName::new("shop").unwrap()), (false, false));
+    }
+
+    #[test]
+    fn a_key_may_be_four_times_as_long_as_an_id() {
+        assert!(DedupeKey::new(&"k".repeat(1_024)).is_ok());
+        assert_eq!(DedupeKey::new(&"k".repeat(1_025)), Err(IdError::TooLong));
+        assert_eq!(DedupeKey::new(""), Err(IdError::Empty));
+        assert_eq!(DedupeKey::new("a\tb"), Err(IdError::ControlCharacter));
+    }
+
+    #[test]
+    fn a_digest_is_written_in_hex() {
+        assert_eq!(
+            DedupeKey::of_digest(&[0, 0x1f, 0xa0, 0xff]).as_str(),
+            "001fa0ff"
+        );
+    }
+
+    #[test]
+    fn only_a_guid_is_brought_to_lower_case() {
+        let id = |text: &str| UserId::new(text).unwrap().to_string();
+        let guid = "0A1B2C3D-0000-4000-8000-00000000000F";
+        assert_eq!(id(guid), guid.to_lowercase());
+        for other in [
+            "0A1B2C3D-0000-4000-8000-00000000000G",
+            "0A1B2C3D-0000-4000-8000-00000000000",
+            "0A1B2C3D-0000-4000-8000-00000000000F0",
+            "0A1B2C3D0-000-4000-8000-00000000000F",
+            "0A1B2C3D00000040000800000000000000F0",
+        ] {
+            assert_eq!(id(other), other);
+        }
+        assert!(UserId::new(&"u".repeat(256)).is_ok());
+        assert_eq!(UserId::new(&"u".repeat(257)), Err(IdError::TooLong));
+    }
+}

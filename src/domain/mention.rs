@@ -236,6 +236,35 @@ mod tests {
         assert_eq!(found("%4", ""), ["%4"]);
     }
 
+    /// A text with the id in it, as the string of another, so many times.
+    fn nested(times: usize) -> String {
+        (0..times).fold(r#""u-1""#.to_owned(), |text, _| {
+            let escaped = text.replace('\\', r"\\").replace('"', "\\\"");
+            format!("\"{escaped}\"")
+        })
+    }
+
+    #[test]
+    fn texts_in_texts_are_opened_three_times() {
+        let id = "u-1".to_owned();
+        assert!(found(&nested(3), "").contains(&id));
+        assert!(!found(&nested(4), "").contains(&id));
+        let encoded = |times: usize| {
+            (0..times).fold("a=u-1".to_owned(), |text, _| {
+                format!("a={}", text.replace('%', "%25").replace('=', "%3D"))
+            })
+        };
+        assert!(found(&encoded(3), "").contains(&id));
+        assert!(!found(&encoded(4), "").contains(&id));
+    }
+
+    #[test]
+    fn a_plain_text_is_not_opened() {
+        // What is decoded once and holds no marks is a word, not a text of its own.
+        assert_eq!(found("a%2541", ""), ["a%2541", "a%41"]);
+        assert_eq!(found("%2b+%41", ""), ["%2b+%41", "+ A"]);
+    }
+
     #[test]
     fn numbers_are_found_and_literals_are_not() {
         let text = r#"{"n":-12,"f":1.50,"t":true,"x":null}"#;

@@ -301,3 +301,61 @@ pub(crate) fn union(sorted: Vec<(Instant, End)>) -> Vec<(Instant, End)> {
     }
     joined
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_fold_asks_for_makes_a_difference_and_nothing_else() {
+        let policy = Policy::default();
+        assert!(policy.folds_as(&policy));
+        let others = [
+            Policy {
+                refund: RefundPolicy::Ignore,
+                ..policy.clone()
+            },
+            Policy {
+                payment_failed_grace: Some(Length::DAY),
+                ..policy.clone()
+            },
+            Policy {
+                renewal_leeway: Length::DAY,
+                ..policy.clone()
+            },
+            Policy {
+                renewal_access: Length::DAY,
+                ..policy.clone()
+            },
+        ];
+        for other in others {
+            assert!(!policy.folds_as(&other), "{other:?}");
+            assert!(!other.folds_as(&policy), "{other:?}");
+        }
+        let read_otherwise = Policy {
+            member_plan: MemberPlan::Ignore,
+            ..policy.clone()
+        };
+        assert!(policy.folds_as(&read_otherwise));
+    }
+
+    #[test]
+    fn always_and_for_ever_are_no_bounds() {
+        let at = |micros: i64| Instant::from_micros(micros).unwrap();
+        let bounds = |inclusion: &Inclusion| inclusion.bounds().collect::<Vec<Instant>>();
+        assert_eq!(bounds(&Inclusion::always()), []);
+        let spans = [
+            (Instant::FIRST, End::At(at(3))),
+            (at(5), End::At(at(7))),
+            (at(9), End::Never),
+        ];
+        let inclusion = Inclusion(spans.into());
+        assert_eq!(bounds(&inclusion), [at(3), at(5), at(7), at(9)]);
+        let covered = |micros: i64| inclusion.covers(at(micros));
+        assert_eq!(
+            [2, 3, 5, 6, 7, 9].map(covered),
+            [true, false, true, true, false, true]
+        );
+    }
+}

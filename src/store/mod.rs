@@ -44,7 +44,7 @@ mod sqlite;
 pub use chain::Hash;
 pub use erasure::{FormerKey, Redaction};
 pub use memory::{MemoryReader, MemoryStore};
-pub use sqlite::{SqliteReader, SqliteStore, SqliteStoreOptions};
+pub use sqlite::{FileSizes, SqliteReader, SqliteStore, SqliteStoreOptions};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -122,6 +122,16 @@ fn the_figures_add_up() {
     assert_eq!(figures["accounted"], true);
     let bytes = figures["bytes"].as_u64().unwrap();
     assert_eq!(figures["bytes_per_delivery"], bytes / 9);
+    assert_eq!(figures["sizes"], Value::Null);
+    let sized = place.json(&["stats", "--sizes", "--json"]).remove(0);
+    let size = |name: &str| sized["sizes"][name].as_u64().unwrap();
+    let parts = ["log", "projection", "bookkeeping", "free"].map(size);
+    assert_eq!(parts.iter().sum::<u64>(), bytes, "{sized}");
+    assert!(size("log") > 0 && size("projection") > 0);
+    assert_eq!(size("log_per_entry"), size("log") / 9);
+    let windows = figures["windows"].as_u64().unwrap();
+    assert_eq!(size("projection_per_window"), size("projection") / windows);
+    assert!(place.transcript(&["stats", "--sizes"]).contains("a window"));
     let shown = place.transcript(&["stats"]);
     assert!(
         shown.contains("applied + duplicate + ignored + quarantined = received: 9 = 9"),

@@ -261,3 +261,38 @@ fn an_event_that_a_look_up_passes_over_is_found_by_verify() {
         assert!(verify().map_or(true, |fault| fault.is_some()), "{damage}");
     }
 }
+
+#[test]
+fn a_grant_that_no_event_names_is_a_stray() {
+    let folder = folder();
+    let path = folder.path().join("tenure.db");
+    let store = SqliteStore::create_or_open(&path, SqliteStoreOptions::default()).unwrap();
+    let mut engine = Engine::new(store, Secrets::default()).unwrap();
+    for id in ["1", "2", "3"] {
+        let line = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"s","type":"tenure.granted","time":"2026-01-01T00:00:00Z","subject":"u","data":{{"grant":"g{id}","product":"p","until":null}}}}"#
+        );
+        let request = tenure::Request {
+            body: line.into_bytes(),
+            ..tenure::Request::default()
+        };
+        let delivery = tenure::Delivery::trusted("cloudevents".parse().unwrap(), request);
+        engine
+            .ingest(delivery, "2026-02-01T00:00:00Z".parse().unwrap())
+            .unwrap();
+    }
+    let verified = || engine.reader().unwrap().verify(&mut |_| {}).unwrap();
+    assert_eq!((verified().entries, verified().grants), (3, 3));
+    assert_eq!(verified().fault, None);
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO grants VALUES ('cloudevents', 'h', x'', 0); UPDATE totals SET grants = grants + 1",
+        )
+        .unwrap();
+    let stray = tenure::GrantId {
+        source: "cloudevents".parse().unwrap(),
+        key: "h".parse().unwrap(),
+    };
+    assert_eq!(verified().fault, Some(tenure::Fault::Stray(stray)));
+}

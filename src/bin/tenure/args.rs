@@ -277,8 +277,13 @@ Examples:
     #[command(after_help = "\
 Examples:
   tenure stats
+  tenure stats --sizes
   tenure stats --json")]
-    Stats,
+    Stats {
+        /// Also what takes how much room: goes through the whole file
+        #[arg(long)]
+        sizes: bool,
+    },
 
     /// Write the deliveries as JSON Lines
     #[command(after_help = "\

@@ -38,6 +38,7 @@ mod scenario;
 mod secret;
 mod sending;
 mod staff;
+mod stats;
 mod timeline;
 mod trigger;
 mod upkeep;
@@ -122,7 +123,7 @@ fn dispatch(run: &mut Run, command: &Command, names_db: bool) -> Result<Ending, 
         Command::Rebuild => upkeep::rebuild(run),
         Command::Verify(args) => verify::verify(run, args),
         Command::Head => verify::head(run),
-        Command::Stats => upkeep::stats(run),
+        Command::Stats { sizes } => stats::stats(run, sizes),
         Command::Export { file } => upkeep::export(run, file.as_deref()),
         Command::Backup { file } => upkeep::backup(run, file),
         Command::Erase(args) => erase::erase(run, args),

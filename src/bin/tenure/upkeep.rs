@@ -1,4 +1,4 @@
-//! Looking after a database: `rebuild`, `verify`, `stats`, `export`, `backup`, and `completions`.
+//! Looking after a database: `rebuild`, `verify`, `export`, `backup`, and `completions`.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write as _};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use serde::Serialize;
-use tenure::{EntryKind, Reader, SqliteReader, Statistics};
+use tenure::{EntryKind, Reader, SqliteReader};
 
 use crate::args::{Cli, Shell};
 use crate::failure::{Ending, Failure};
@@ -36,78 +36,6 @@ pub(crate) fn rebuild(run: &mut Run) -> Result<Ending, Failure> {
             counted(grants, "grant")
         ))?;
     }
-    Ok(Ending::Done)
-}
-
-/// The figures as JSON.
-#[derive(Serialize)]
-struct StatisticsJson<'a> {
-    #[serde(flatten)]
-    figures: &'a Statistics,
-    /// Rounded down; null on an empty log.
-    bytes_per_delivery: Option<u64>,
-    /// Whether every delivery received is accounted for.
-    accounted: bool,
-}
-
-pub(crate) fn stats(run: &mut Run) -> Result<Ending, Failure> {
-    let figures = run.reader()?.statistics()?;
-    let sum = [
-        figures.applied,
-        figures.duplicate,
-        figures.ignored,
-        figures.quarantined,
-    ];
-    let sum = sum.into_iter().fold(0, u64::saturating_add);
-    let shown = StatisticsJson {
-        figures: &figures,
-        bytes_per_delivery: figures.bytes.checked_div(figures.received),
-        accounted: sum == figures.received,
-    };
-    if run.json {
-        run.out.json(&shown)?;
-        return Ok(Ending::Done);
-    }
-    let rows = [
-        ("received", figures.received, "deliveries"),
-        ("  applied", figures.applied, ""),
-        ("  duplicate", figures.duplicate, ""),
-        ("  ignored", figures.ignored, ""),
-        ("  quarantined", figures.quarantined, ""),
-        ("parked", figures.parked, "of the quarantined ones are open"),
-        ("entries", figures.entries, "of the log"),
-        ("events", figures.events, ""),
-        ("grants", figures.grants, ""),
-        ("windows", figures.windows, ""),
-        ("anomalies", figures.anomalies, ""),
-        ("bytes", figures.bytes, "on disk"),
-        (
-            "  a delivery",
-            shown.bytes_per_delivery.unwrap_or(0),
-            "bytes",
-        ),
-    ];
-    let width = rows
-        .iter()
-        .map(|(_, number, _)| count(*number).len())
-        .max()
-        .unwrap_or(0);
-    for (name, number, what) in rows {
-        let line = format!("{name:<14} {:>width$}  {what}", count(number));
-        run.out.line(format_args!("{}", line.trim_end()))?;
-    }
-    let (relation, ink) = if shown.accounted {
-        ("=", Ink::Good)
-    } else {
-        ("is not", Ink::Bad)
-    };
-    let line = format!(
-        "applied + duplicate + ignored + quarantined {relation} received: {} {relation} {}",
-        count(sum),
-        count(figures.received)
-    );
-    let line = run.out.ink(ink, &line);
-    run.out.line(format_args!("{line}"))?;
     Ok(Ending::Done)
 }
 

@@ -72,6 +72,11 @@ fn happenings(person: &Person, product: &ProductName) -> BTreeMap<Instant, Vec<H
         if let Some((_, start, end)) = segment.term().filter(own) {
             add(End::At(start), Happening::TermBegins(place));
             add(end, Happening::TermEnds(place));
+            // At its very end it counts as much as one that goes on; from then on that one counts.
+            add(
+                end.instant().map_or(End::Never, |end| End::At(end.next())),
+                Happening::Boundary,
+            );
         }
         let Some((live, start, end)) = segment.access().filter(own) else {
             continue;
@@ -213,9 +218,141 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Keeps what ended later, of what ended together the grant that comes first.
+/// Keeps what ended later. What happens at one instant is told in the order of the grants, so of what ended together the
+/// first is kept.
 fn last_of(last: &mut Option<(Instant, usize)>, new: (Instant, usize)) {
-    if last.is_none_or(|(at, grant)| at < new.0 || (at == new.0 && new.1 < grant)) {
+    if last.is_none_or(|(at, _)| at < new.0) {
         *last = Some(new);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::decision::{Decision, Question, decide};
+    use crate::domain::event::Cause;
+    use crate::domain::grant::How;
+    use crate::domain::id::{Position, UserId};
+    use crate::domain::rules::Rules;
+
+    const LAST: i64 = 12;
+
+    fn at(micros: i64) -> Instant {
+        Instant::from_micros(micros).unwrap()
+    }
+
+    fn an_end() -> impl Strategy<Value = End> {
+        prop_oneof![1 => Just(End::Never), 4 => (0..=LAST).prop_map(|micros| End::At(at(micros)))]
+    }
+
+    /// A user of whom most are the person, another holder, or nobody.
+    fn user() -> impl Strategy<Value = UserId> {
+        prop_oneof![3 => Just("me"), 1 => Just("also me"), 1 => Just("another")]
+            .prop_map(|text| UserId::new(text).unwrap())
+    }
+
+    fn phase() -> impl Strategy<Value = Phase> {
+        let product = prop_oneof![4 => Just("p"), 1 => Just("q")];
+        let flags = (any::<bool>(), 0..4_u8, 0..4_u8);
+        let live = (user(), product, 0..=LAST, an_end(), an_end(), flags);
+        let live = live.prop_map(|(user, product, start, paid_until, end, flags)| {
+            Phase::Live(LivePhase {
+                user,
+                product: ProductName::new(product).unwrap(),
+                start: at(start),
+                paid_until,
+                end,
+                cancelled: flags.0,
+                suspended: flags.1 == 0,
+                parent_ended: flags.2 == 0,
+            })
+        });
+        let how = prop_oneof![Just(How::Revoked), Just(How::Ended(Cause::Expired))];
+        let over = (how, proptest::option::of(user()));
+        prop_oneof![4 => live, 1 => over.prop_map(|(how, holder)| Phase::Over { how, holder })]
+    }
+
+    /// The segments of one grant: in order, apart or touching.
+    fn segments() -> impl Strategy<Value = Vec<Segment>> {
+        let cuts = proptest::sample::subsequence((0..=LAST).collect::<Vec<i64>>(), 1..5);
+        (
+            cuts,
+            vec(proptest::option::weighted(0.8, phase()), 5),
+            any::<bool>(),
+        )
+            .prop_map(|(cuts, phases, is_open)| {
+                let ends = cuts.iter().skip(1).map(|cut| End::At(at(*cut)));
+                let last = is_open.then_some(End::Never);
+                let spans = cuts.iter().zip(ends.chain(last));
+                let phases = spans.zip(phases).filter_map(|((from, to), phase)| {
+                    phase.map(|phase| Segment {
+                        from: at(*from),
+                        to,
+                        phase,
+                    })
+                });
+                phases.collect()
+            })
+    }
+
+    fn person() -> impl Strategy<Value = Person> {
+        (vec(segments(), 1..4), any::<bool>()).prop_map(|(grants, is_named)| {
+            let keys = (1..).map(|number| format!("crm g{number}"));
+            Person {
+                ids: ["me", "also me"].map(|id| UserId::new(id).unwrap()).into(),
+                is_named,
+                grants: keys
+                    .zip(grants)
+                    .map(|(key, segments)| {
+                        let grant = GrantId {
+                            source: "crm".parse().unwrap(),
+                            key: key.parse().unwrap(),
+                        };
+                        (grant, segments)
+                    })
+                    .collect(),
+                position: Position(1),
+            }
+        })
+    }
+
+    fn decided(person: &Person, at: Instant) -> Decision {
+        let question = Question {
+            user: UserId::new("me").unwrap(),
+            resource: "p".parse().unwrap(),
+            at,
+            as_of: None,
+        };
+        decide(&question, person, &Rules::default())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn the_walk_says_what_is_decided_at_each_instant(person in person()) {
+            let product: ProductName = "p".parse().unwrap();
+            let changes = verdict_changes(&person, &product);
+            prop_assert!(changes.is_sorted_by(|one, next| one.at < next.at && one.verdict != next.verdict));
+            for instant in -1..=LAST + 1 {
+                let decision = decided(&person, at(instant));
+                let begun = changes.iter().rfind(|change| change.at <= at(instant));
+                match begun {
+                    Some(change) => prop_assert_eq!(&change.verdict, &decision.verdict),
+                    None => {
+                        let later = (instant..=LAST).any(|it| decided(&person, at(it)).verdict.is_allowed());
+                        let reason = match (later, person.is_named) {
+                            (true, _) => DenyReason::NotYet,
+                            (false, true) => DenyReason::NeverGranted,
+                            (false, false) => DenyReason::UnknownUser,
+                        };
+                        prop_assert_eq!(&decision.verdict, &Verdict::Deny(reason));
+                    }
+                }
+            }
+        }
     }
 }

@@ -382,3 +382,54 @@ impl<'de> Deserialize<'de> for End {
         Ok(Option::<Instant>::deserialize(deserializer)?.map_or(Self::Never, Self::At))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<i64, TimeError> {
+        text.parse().map(Instant::micros)
+    }
+
+    #[test]
+    fn an_offset_is_less_than_a_day() {
+        const MINUTE: i64 = 60_000_000;
+        let midnight = |offset: &str| read(&format!("1970-01-02T00:00:00{offset}"));
+        let day = 1_440 * MINUTE;
+        assert_eq!(midnight(""), Ok(day));
+        assert_eq!(midnight("Z"), Ok(day));
+        assert_eq!(midnight("+00:59"), Ok(day - 59 * MINUTE));
+        assert_eq!(midnight("-01:30"), Ok(day + 90 * MINUTE));
+        assert_eq!(midnight("+23:59"), Ok(day - 1_439 * MINUTE));
+        assert_eq!(midnight("-23:00"), Ok(day + 1_380 * MINUTE));
+        for wrong in [
+            "+24:00", "-24:00", "+01:60", "+24:60", "+1:00", "+01", "+01:00Z", "ZZ",
+        ] {
+            assert_eq!(midnight(wrong), Err(TimeError::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_time_has_its_bounds() {
+        assert!(read("1970-01-01T23:59:59Z").is_ok());
+        for wrong in ["24:00:00", "00:60:00", "00:00:60", "24:60:60"] {
+            let text = format!("1970-01-01T{wrong}Z");
+            assert_eq!(read(&text), Err(TimeError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_great_number_counts_milliseconds() {
+        let seconds = Instant::from_epoch(1_700_000_000).map(Instant::micros);
+        assert_eq!(seconds, Ok(1_700_000_000_000_000));
+        let milliseconds = Instant::from_epoch(1_700_000_000_000).map(Instant::micros);
+        assert_eq!(milliseconds, Ok(1_700_000_000_000_000));
+        // The greatest number of seconds is beyond the year 9999; one more is a time of 2011.
+        assert_eq!(
+            Instant::from_epoch(LARGEST_EPOCH_SECONDS),
+            Err(TimeError::OutOfRange)
+        );
+        let next = Instant::from_epoch(LARGEST_EPOCH_SECONDS + 1).map(Instant::micros);
+        assert_eq!(next, Ok(1_293_858_000_001_000));
+    }
+}

@@ -307,10 +307,8 @@ fn write_exact(out: &mut fmt::Formatter<'_>, micros: i64) -> fmt::Result {
         write!(out, "P{}D", seconds / 86_400)
     } else if seconds != 0 && seconds % 3_600 == 0 {
         write!(out, "PT{}H", seconds / 3_600)
-    } else if seconds <= i64::from(u32::MAX) {
-        write!(out, "PT{seconds}S")
     } else {
-        write!(out, "P{}DT{}S", seconds / 86_400, seconds % 86_400)
+        write!(out, "PT{seconds}S")
     }
 }
 
@@ -338,3 +336,74 @@ macro_rules! as_text {
 }
 
 as_text!(Length, Period);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_exact_and_at_most_a_hundred_years() {
+        let read = |text: &str| text.parse::<Length>();
+        assert_eq!(read("P36525D").map(Length::micros), Ok(LONGEST_MICROS));
+        assert_eq!(read("P36525DT1S"), Err(PeriodError::OutOfRange));
+        assert_eq!(read("PT0S"), Ok(Length::ZERO));
+        assert_eq!(read("P1M"), Err(PeriodError::NotExact));
+        assert_eq!(read("P1MT1S"), Err(PeriodError::NotExact));
+        for wrong in [
+            "P",
+            "",
+            "PT",
+            "1D",
+            "P1",
+            "PD",
+            "PT1D",
+            "P1H",
+            "P1D1W",
+            "P1DT1HT1M",
+        ] {
+            assert_eq!(read(wrong), Err(PeriodError::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_period_is_on_the_calendar_or_exact() {
+        let read = |text: &str| text.parse::<Period>();
+        assert_eq!(read("P1Y2M"), Period::months(14));
+        assert_eq!(read("P100Y"), Period::months(1_200));
+        assert_eq!(read("P100Y1M"), Err(PeriodError::OutOfRange));
+        assert_eq!(read("P0M"), Err(PeriodError::OutOfRange));
+        assert_eq!(read("PT0S"), Err(PeriodError::OutOfRange));
+        assert_eq!(read("P36525DT1S"), Err(PeriodError::OutOfRange));
+        assert_eq!(read("P2W"), Period::exact(Length::days(14)));
+        assert_eq!(Period::months(1_201), Err(PeriodError::OutOfRange));
+    }
+
+    #[test]
+    fn an_end_is_on_the_grid_or_not() {
+        let at = |text: &str| -> Instant { text.parse().unwrap() };
+        let anchor = at("2026-01-31T09:00:00Z");
+        let month = Period::months(1).unwrap();
+        assert!(month.has_on_grid(anchor, anchor));
+        assert!(month.has_on_grid(anchor, at("2026-02-28T09:00:00Z")));
+        assert!(month.has_on_grid(anchor, at("2027-03-31T09:00:00Z")));
+        assert!(!month.has_on_grid(anchor, at("2026-02-28T09:00:01Z")));
+        assert!(!month.has_on_grid(anchor, at("2025-12-31T09:00:00Z")));
+        let week = Period::exact(Length::days(7)).unwrap();
+        assert!(week.has_on_grid(anchor, at("2026-02-14T09:00:00Z")));
+        assert!(!week.has_on_grid(anchor, at("2026-02-15T09:00:00Z")));
+        assert!(!week.has_on_grid(anchor, at("2026-01-24T09:00:00Z")));
+    }
+
+    #[test]
+    fn a_length_is_written_as_it_is_read() {
+        for text in ["P3D", "PT36H", "PT90S", "PT0S", "P36525D"] {
+            let length: Length = text.parse().unwrap();
+            assert_eq!(length.to_string(), text);
+        }
+        for text in ["P1Y", "P14M", "P1M", "P7D", "PT5S"] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(period.to_string(), text);
+        }
+    }
+}

@@ -27,11 +27,13 @@ mod read;
 mod reader;
 mod redact;
 mod rows;
+mod sizes;
 mod upgrade;
 mod wal_index;
 mod write;
 
 pub use reader::SqliteReader;
+pub use sizes::FileSizes;
 
 /// How a database file is used.
 #[derive(Clone, Debug)]

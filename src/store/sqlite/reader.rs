@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::known::Known;
 use super::wal_index::Header;
-use super::{File, Session, backup, keeping};
+use super::{File, FileSizes, Session, backup, keeping, sizes};
 use crate::store::{Snapshot, StoreError, StoreReader};
 
 /// With more frames than that in the write-ahead log no transaction is kept: the log can only be begun anew while nobody
@@ -36,6 +36,19 @@ impl SqliteReader {
         Self {
             keeper: Arc::new(Mutex::new(keeper)),
         }
+    }
+
+    /// What takes how much room in the file. It looks at every page, so it takes as long as reading the whole file.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn sizes(&mut self) -> Result<FileSizes, StoreError> {
+        let mut keeper = locked(&self.keeper);
+        keeper.rest();
+        let connection = keeper.file.take()?;
+        let sizes = sizes::sizes(&connection)?;
+        keeper.file.connection = Some(connection);
+        Ok(sizes)
     }
 
     /// As [`SqliteStore::backup`](super::SqliteStore::backup).
