@@ -370,6 +370,7 @@ fn reading_notes(name: &SourceName, old: &SourceRules, new: &SourceRules) -> Vec
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
 mod tests {
     use super::*;
 
@@ -389,7 +390,7 @@ mod tests {
     }
 
     fn rules(text: &str) -> Rules {
-        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}"))
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]
@@ -416,7 +417,7 @@ mod tests {
         let noted = |source: &str| notes(&plain, &with(source)).len();
         assert_eq!(noted(r#"{"provider":"cloudevents","user_prefix":"x-"}"#), 1);
         assert_eq!(noted(r#"{"provider":"gately"}"#), 1);
-        let named: ProductName = "p".parse().unwrap_or_else(|error| panic!("{error}"));
+        let named: ProductName = "p".parse().unwrap();
         let products = rules(r#"{"products":{"p":{"period":"P1M"}}}"#);
         let gone = notes(&products, &Rules::default());
         assert_eq!(gone, [RulesNote::ProductGone(named.clone())]);

@@ -122,7 +122,7 @@ fn the_figures_add_up() {
     assert_eq!(figures["accounted"], true);
     let bytes = figures["bytes"].as_u64().unwrap();
     assert_eq!(figures["bytes_per_delivery"], bytes / 9);
-    assert_eq!(figures["sizes"], Value::Null);
+    assert_eq!(figures["sizes"], serde_json::Value::Null);
     let sized = place.json(&["stats", "--sizes", "--json"]).remove(0);
     let size = |name: &str| sized["sizes"][name].as_u64().unwrap();
     let parts = ["log", "projection", "bookkeeping", "free"].map(size);

@@ -15,7 +15,6 @@ use tenure::{
 use super::{checks, said};
 
 #[allow(
-    dead_code,
     clippy::cast_possible_truncation,
     reason = "a generator for benches and tests"
 )]

@@ -10,7 +10,7 @@ use tenure::{EntryKind, Reader, SqliteReader};
 
 use crate::args::{Cli, Shell};
 use crate::failure::{Ending, Failure};
-use crate::output::{Ink, count, counted, safe};
+use crate::output::{counted, safe};
 use crate::progress::Meter;
 use crate::run::Run;
 
