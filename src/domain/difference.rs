@@ -412,11 +412,11 @@ mod tests {
     #[test]
     fn what_is_read_otherwise_is_noted() {
         let with = |source: &str| rules(&format!(r#"{{"sources":{{"crm":{source}}}}}"#));
-        let plain = with(r#"{"provider":"cloudevents"}"#);
+        let plain = with(r#"{"provider":"one"}"#);
         assert_eq!(notes(&plain, &plain), []);
         let noted = |source: &str| notes(&plain, &with(source)).len();
-        assert_eq!(noted(r#"{"provider":"cloudevents","user_prefix":"x-"}"#), 1);
-        assert_eq!(noted(r#"{"provider":"gately"}"#), 1);
+        assert_eq!(noted(r#"{"provider":"one","user_prefix":"x-"}"#), 1);
+        assert_eq!(noted(r#"{"provider":"another"}"#), 1);
         let named: ProductName = "p".parse().unwrap();
         let products = rules(r#"{"products":{"p":{"period":"P1M"}}}"#);
         let gone = notes(&products, &Rules::default());

@@ -58,39 +58,7 @@ pub(crate) fn stats(run: &mut Run, with_sizes: bool) -> Result<Ending, Failure> 
         run.out.json(&shown)?;
         return Ok(Ending::Done);
     }
-    let mut rows = vec![
-        ("received", figures.received, "deliveries"),
-        ("  applied", figures.applied, ""),
-        ("  duplicate", figures.duplicate, ""),
-        ("  ignored", figures.ignored, ""),
-        ("  quarantined", figures.quarantined, ""),
-        ("parked", figures.parked, "of the quarantined ones are open"),
-        ("entries", figures.entries, "of the log"),
-        ("events", figures.events, ""),
-        ("grants", figures.grants, ""),
-        ("windows", figures.windows, ""),
-        ("anomalies", figures.anomalies, ""),
-        ("bytes", figures.bytes, "on disk"),
-        (
-            "  a delivery",
-            shown.bytes_per_delivery.unwrap_or(0),
-            "bytes",
-        ),
-    ];
-    if let Some(sizes) = sizes {
-        rows.extend([
-            ("  log", sizes.sizes.log, "and its indexes"),
-            ("    an entry", sizes.log_per_entry.unwrap_or(0), "bytes"),
-            ("  projection", sizes.sizes.projection, "and its indexes"),
-            (
-                "    a window",
-                sizes.projection_per_window.unwrap_or(0),
-                "bytes",
-            ),
-            ("  bookkeeping", sizes.sizes.bookkeeping, ""),
-            ("  free", sizes.sizes.free, "for the next writes"),
-        ]);
-    }
+    let rows = rows(&shown);
     let width = rows
         .iter()
         .map(|(_, number, _)| count(*number).len())
@@ -113,6 +81,45 @@ pub(crate) fn stats(run: &mut Run, with_sizes: bool) -> Result<Ending, Failure> 
     let line = run.out.ink(ink, &line);
     run.out.line(format_args!("{line}"))?;
     Ok(Ending::Done)
+}
+
+/// What is shown: a name, a number, and what it counts.
+fn rows(shown: &StatisticsJson<'_>) -> Vec<(&'static str, u64, &'static str)> {
+    let figures = shown.figures;
+    let mut rows = vec![
+        ("received", figures.received, "deliveries"),
+        ("  applied", figures.applied, ""),
+        ("  duplicate", figures.duplicate, ""),
+        ("  ignored", figures.ignored, ""),
+        ("  quarantined", figures.quarantined, ""),
+        ("parked", figures.parked, "of the quarantined ones are open"),
+        ("entries", figures.entries, "of the log"),
+        ("events", figures.events, ""),
+        ("grants", figures.grants, ""),
+        ("windows", figures.windows, ""),
+        ("anomalies", figures.anomalies, ""),
+        ("bytes", figures.bytes, "on disk"),
+        (
+            "  a delivery",
+            shown.bytes_per_delivery.unwrap_or(0),
+            "bytes",
+        ),
+    ];
+    if let Some(sizes) = shown.sizes {
+        rows.extend([
+            ("  log", sizes.sizes.log, "and its indexes"),
+            ("    an entry", sizes.log_per_entry.unwrap_or(0), "bytes"),
+            ("  projection", sizes.sizes.projection, "and its indexes"),
+            (
+                "    a window",
+                sizes.projection_per_window.unwrap_or(0),
+                "bytes",
+            ),
+            ("  bookkeeping", sizes.sizes.bookkeeping, ""),
+            ("  free", sizes.sizes.free, "for the next writes"),
+        ]);
+    }
+    rows
 }
 
 fn sizes_json(sizes: FileSizes, figures: &Statistics) -> SizesJson {
