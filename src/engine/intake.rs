@@ -60,10 +60,11 @@ impl<S: Store> fmt::Debug for Intake<S> {
 }
 
 struct Shared<S: Store> {
+    /// Goes before the engine, as in that.
+    asking: Asking<S::Reader>,
     engine: Mutex<Engine<S>>,
     queue: Mutex<Queue>,
     secrets: Secrets,
-    asking: Asking<S::Reader>,
 }
 
 #[derive(Debug, Default)]

@@ -104,9 +104,10 @@ pub use verify::{Fault, Progress, Verification};
 /// ```
 #[derive(Debug)]
 pub struct Engine<S: Store> {
+    /// Goes before the store: whoever closes a file last puts its log of writes back into it, and one who only reads cannot.
+    asking: Asking<S::Reader>,
     store: IndexedStore<S>,
     secrets: Secrets,
-    asking: Asking<S::Reader>,
 }
 
 /// Why the engine could not do what was asked.

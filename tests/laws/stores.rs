@@ -263,7 +263,7 @@ fn an_event_that_a_look_up_passes_over_is_found_by_verify() {
 }
 
 #[test]
-fn a_grant_that_no_event_names_is_a_stray() {
+fn a_stray_grant_and_a_flag_that_is_none_are_found() {
     let folder = folder();
     let path = folder.path().join("tenure.db");
     let store = SqliteStore::create_or_open(&path, SqliteStoreOptions::default()).unwrap();
@@ -295,4 +295,16 @@ fn a_grant_that_no_event_names_is_a_stray() {
         key: "h".parse().unwrap(),
     };
     assert_eq!(verified().fault, Some(tenure::Fault::Stray(stray)));
+    // A number that is as true as 1 is not what was written.
+    connection
+        .execute_batch(
+            "PRAGMA ignore_check_constraints = ON; DROP TRIGGER deliveries_never_change;
+             UPDATE deliveries SET arrival_is_order = 2 WHERE position = 2",
+        )
+        .unwrap();
+    let refused = engine.reader().unwrap().verify(&mut |_| {});
+    assert!(matches!(
+        refused,
+        Err(tenure::EngineError::Store(tenure::StoreError::Corrupt(_)))
+    ));
 }

@@ -124,3 +124,17 @@ fn what_failed_in_a_read_is_not_kept() {
     append(&mut store, 2);
     assert_eq!(head(&mut reader), 2);
 }
+
+#[test]
+fn an_engine_that_goes_leaves_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenure.db");
+    let store = SqliteStore::create_or_open(&path, options()).unwrap();
+    let mut engine = tenure::Engine::new(store, tenure::Secrets::default()).unwrap();
+    engine.begin_with_rules(&tenure::Rules::default()).unwrap();
+    engine.rules().unwrap();
+    drop(engine);
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["tenure.db"]);
+}

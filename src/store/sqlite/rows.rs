@@ -159,7 +159,7 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
         query: row.get(17)?,
         events: Vec::new(),
         mentions: Vec::new(),
-        arrival_is_order: row.get(8)?,
+        arrival_is_order: flag(row, 8)?,
     };
     Ok(Entry {
         position: row.position(0)?,
@@ -171,6 +171,15 @@ pub(super) fn entry(row: &Row<'_>) -> Result<Entry> {
         hash: row.hash(16)?,
         erased_by: erased_by.map(|_| row.position(21)).transpose()?,
     })
+}
+
+/// A truth value. SQLite takes any number but 0 for one that is true, but only 1 is ever written.
+fn flag(row: &Row<'_>, column: usize) -> Result<bool> {
+    match row.get(column)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(rusqlite::Error::IntegralValueOutOfRange(column, other)),
+    }
 }
 
 fn kind(name: &str) -> Option<EntryKind> {
