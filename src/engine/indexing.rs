@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{linked_ids, person, person_of, rules_at};
+use super::filling::{People, filled};
 use super::people::CHUNK;
 use super::reader::Reader;
 use super::taking::concern;
@@ -147,34 +148,45 @@ impl News {
 /// Everything the index has to know, as if it knew nothing.
 fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError> {
     let rules = rules_at(&snapshot.rules()?, None);
-    let mut filling = index.begin_anew(&rules);
     let position = snapshot.head()?.position;
-    let mut put = |person: Person, user: &UserId| {
-        filling.put(user, &access(&person, products_held(&person)));
-    };
+    let begin = || index.begin_anew(&rules);
+    let filling = filled(begin, |put| everybody(snapshot, &rules, put))?;
+    Ok(News::OfAll(Box::new(filling), position))
+}
+
+/// Tells of everybody, a few at a time.
+fn everybody(
+    snapshot: &dyn Snapshot,
+    rules: &Rules,
+    put: &mut dyn FnMut(People),
+) -> Result<(), StoreError> {
     let mut named = snapshot.segments_after(None, CHUNK)?;
     while let Some((last, _)) = named.last().cloned() {
-        for (user, grants) in named {
-            if snapshot.links(&user)?.is_empty() {
+        let people = named.into_iter().map(|(user, grants)| {
+            let person = if snapshot.links(&user)?.is_empty() {
                 let ids = BTreeSet::from([user.clone()]);
-                put(person_of(snapshot, ids, grants, None)?, &user);
+                person_of(snapshot, ids, grants, None)?
             } else {
-                put(person(snapshot, &user, &rules, None)?, &user);
-            }
-        }
+                person(snapshot, &user, rules, None)?
+            };
+            Ok((user, person))
+        });
+        put(people.collect::<Result<_, StoreError>>()?);
         named = snapshot.segments_after(Some(&last), CHUNK)?;
     }
     // Those that no event of a grant names have what is theirs by a link, or no access, but are known.
     for others in [Snapshot::linked_after, Snapshot::users_stated_after] {
         let mut users = others(snapshot, None, CHUNK)?;
         while let Some(last) = users.last().cloned() {
-            for user in users {
-                put(person(snapshot, &user, &rules, None)?, &user);
-            }
+            let people = users.into_iter().map(|user| {
+                let person = person(snapshot, &user, rules, None)?;
+                Ok((user, person))
+            });
+            put(people.collect::<Result<_, StoreError>>()?);
             users = others(snapshot, Some(&last), CHUNK)?;
         }
     }
-    Ok(News::OfAll(Box::new(filling), position))
+    Ok(())
 }
 
 /// What was recorded that the index does not know.
@@ -309,21 +321,27 @@ fn products_named(
 }
 
 /// Every product that one of the person's ids ever held.
-fn products_held(person: &Person) -> BTreeSet<ProductName> {
+pub(super) fn products_held(person: &Person) -> Vec<ProductName> {
     let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-    segments
+    let mut products: Vec<&ProductName> = segments
         .filter_map(|segment| held(segment, person))
-        .collect()
+        .collect();
+    products.sort_unstable();
+    products.dedup();
+    products.into_iter().cloned().collect()
 }
 
-fn held(segment: &Segment, person: &Person) -> Option<ProductName> {
+fn held<'a>(segment: &'a Segment, person: &Person) -> Option<&'a ProductName> {
     match &segment.phase {
-        Phase::Live(live) if person.ids.contains(&live.user) => Some(live.product.clone()),
+        Phase::Live(live) if person.ids.contains(&live.user) => Some(&live.product),
         Phase::Live(_) | Phase::Over { .. } => None,
     }
 }
 
-fn access(person: &Person, products: BTreeSet<ProductName>) -> UserAccess {
+pub(super) fn access(
+    person: &Person,
+    products: impl IntoIterator<Item = ProductName>,
+) -> UserAccess {
     let products = products.into_iter().map(|product| {
         let changes = verdict_changes(person, &product);
         (product, changes)

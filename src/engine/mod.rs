@@ -25,6 +25,7 @@ mod explain;
 mod export;
 mod facts;
 mod file;
+mod filling;
 mod finding;
 mod head;
 mod history;

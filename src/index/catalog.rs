@@ -1,6 +1,6 @@
 //! Which products include a resource besides the one of its own name, by the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::key::{Key, Keys};
 use crate::domain::id::{ProductName, ResourceName};
@@ -20,7 +20,10 @@ pub(super) struct Including {
 /// that they begin with is the same. So there is a list for each name and each prefix, and nothing to work out when asked.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    named: BTreeMap<Box<str>, Vec<Including>>,
+    named: Vec<(Key, Vec<Including>)>,
+    /// Where in `named` a key is, counted from 1: at the place that its first bits say, or a few further on. At least every
+    /// other place is 0, which stands for none.
+    places: Vec<usize>,
     /// Sorted by text.
     prefixes: Vec<Prefix>,
 }
@@ -58,10 +61,11 @@ impl Catalog {
                     let mut including = list(&|product| rules.inclusion(product, name));
                     let own = keys.name(name.as_str());
                     including.retain(|it| it.product != own);
-                    catalog.named.insert(name.as_str().into(), including);
+                    catalog.named.push((own, including));
                 }
             }
         }
+        catalog.place_names();
         for prefix in prefixes {
             catalog.prefixes.push(Prefix {
                 text: prefix.into(),
@@ -73,13 +77,39 @@ impl Catalog {
     }
 
     /// The products that include the resource at some time. The one of its own name, which always does, may be among them.
-    pub(super) fn including(&self, resource: &str) -> &[Including] {
-        if let Some(including) = self.named.get(resource) {
+    pub(super) fn including(&self, resource: &str, key: Key) -> &[Including] {
+        if let Some(including) = self.named(key) {
             return including;
         }
         self.longest_prefix(resource)
             .and_then(|place| self.prefixes.get(place))
             .map_or(&[], |prefix| &prefix.including)
+    }
+
+    fn place_names(&mut self) {
+        self.places = vec![0; self.named.len().saturating_mul(2).next_power_of_two()];
+        for (number, (key, _)) in (1..).zip(&self.named) {
+            let free = first_place(*key, self.places.len());
+            let (before, from) = self.places.split_at_mut(free);
+            let mut places = from.iter_mut().chain(before);
+            if let Some(place) = places.find(|place| **place == 0) {
+                *place = number;
+            }
+        }
+    }
+
+    fn named(&self, key: Key) -> Option<&[Including]> {
+        let (before, from) = self
+            .places
+            .split_at_checked(first_place(key, self.places.len()))?;
+        let numbers = from.iter().chain(before);
+        for place in numbers.map_while(|number| number.checked_sub(1)) {
+            match self.named.get(place) {
+                Some((held, including)) if *held == key => return Some(including),
+                Some(_) | None => {}
+            }
+        }
+        None
     }
 
     /// The place of the longest prefix that the text begins with.
@@ -97,6 +127,12 @@ impl Catalog {
     }
 }
 
+/// Of so many places, a power of two.
+fn first_place(key: Key, places: usize) -> usize {
+    let mask = u64::try_from(places.saturating_sub(1)).unwrap_or_default();
+    usize::try_from(key.low & mask).unwrap_or_default()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails panics")]
 mod tests {
@@ -112,7 +148,7 @@ mod tests {
         let keys = Keys::from_seed(1);
         let catalog = Catalog::new(&rules, &keys);
         let products = |resource: &str| {
-            let found = catalog.including(resource).iter();
+            let found = catalog.including(resource, keys.name(resource)).iter();
             let found = found.map(|it| ["a", "b"].into_iter().find(|p| keys.name(p) == it.product));
             found.map(Option::unwrap).collect::<String>()
         };

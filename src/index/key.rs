@@ -1,9 +1,9 @@
 //! Keyed hashes in place of ids.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::BitXor;
 
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 /// A keyed hash of 128 bits. Whoever does not know the key cannot find two ids that are taken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +52,17 @@ impl Keys {
     }
 
     pub(super) fn user(&self, id: &str) -> Key {
-        hash(self.user, id)
+        hash(&self.user, id)
     }
 
     /// Of a product or a resource.
     pub(super) fn name(&self, name: &str) -> Key {
-        hash(self.name, name)
+        hash(&self.name, name)
     }
 }
 
-fn hash(mut hasher: SipHasher13, text: &str) -> Key {
-    hasher.write(text.as_bytes());
-    let hash = hasher.finish128();
+fn hash(hasher: &SipHasher13, text: &str) -> Key {
+    let hash = hasher.hash(text.as_bytes());
     Key {
         high: hash.h1,
         low: hash.h2,

@@ -25,6 +25,7 @@ use crate::domain::time::Instant;
 
 mod catalog;
 mod key;
+mod names;
 mod several;
 mod shard;
 mod steps;
@@ -117,7 +118,7 @@ impl AccessIndex {
         let held = self.held.load();
         let user = self.keys.user(user.as_str());
         let own = self.keys.name(resource.as_str());
-        let including = held.catalog.including(resource.as_str());
+        let including = held.catalog.including(resource.as_str(), own);
         held.shard(user).read(|shard| {
             look(Several {
                 shard,
@@ -177,7 +178,7 @@ impl AccessIndex {
         if position < self.position() {
             return;
         }
-        self.held.store(Arc::new(filling.held));
+        self.held.store(Arc::new(filling.held.compact()));
         self.position.store(position.0, Ordering::Release);
     }
 }
@@ -202,7 +203,7 @@ impl Filling {
         let user = self.keys.user(user.as_str());
         let rows = rows(&self.keys, user, access);
         let shard = self.held.shard(user);
-        if let Some(grown) = shard.replace_or_grow(user, access.is_named, &rows)
+        if let Some(grown) = shard.replace_or_grow_much(user, access.is_named, &rows)
             && let Some(shard) = self.held.shards.get_mut(place_of(user))
         {
             *shard = Arc::new(grown);
@@ -227,6 +228,14 @@ impl Held {
             nobody: Shard::empty(),
             shards: shards.take(SHARDS).collect(),
         }
+    }
+
+    /// The same in as little room as it needs.
+    fn compact(mut self) -> Self {
+        for shard in &mut self.shards {
+            *shard = Arc::new(shard.compact());
+        }
+        self
     }
 
     fn shard(&self, user: Key) -> &Shard {

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::key::Key;
+use super::names::Names;
 use super::steps::{NEVER, Steps};
 use super::table::{LOWER_HALF, Table};
 
@@ -24,8 +25,8 @@ pub(super) struct Shard {
     /// Odd while a writer is at work.
     version: AtomicU64,
     rows: Table<4>,
-    /// The users that something named; the half of the second word that is free says whether something does.
-    named: Table<2>,
+    /// The users that something names.
+    named: Names,
     /// Blocks of steps: how many there is room for and how many there are, then the steps.
     older: Box<[AtomicU64]>,
     /// How many words of it are used, those of blocks given up included.
@@ -43,7 +44,7 @@ impl Shard {
         Self {
             version: AtomicU64::new(0),
             rows: Table::for_keys(rows),
-            named: Table::for_keys(named),
+            named: Names::for_users(named),
             older: std::iter::repeat_with(AtomicU64::default)
                 .take(older)
                 .collect(),
@@ -89,10 +90,7 @@ impl Shard {
 
     /// Whether something names the user. Only within [`Shard::read`].
     pub(super) fn is_named(&self, user: Key) -> bool {
-        match self.named.find(user) {
-            Some([_, second]) => second.load(Ordering::Relaxed) & LOWER_HALF > 0,
-            Some(_) | None => false,
-        }
+        self.named.has(user)
     }
 
     fn block(&self, start: u64) -> Option<&[AtomicU64]> {
@@ -108,40 +106,47 @@ impl Shard {
         if self.replace(user, is_named, rows) {
             return None;
         }
-        let grown = self.grown(rows);
+        let grown = self.grown(rows, Spare::Little);
         grown.replace(user, is_named, rows);
         Some(grown)
+    }
+
+    /// As [`Shard::replace_or_grow`], with room for half as much again: for a shard that is being filled.
+    pub(super) fn replace_or_grow_much(
+        &self,
+        user: Key,
+        is_named: bool,
+        rows: &[Row],
+    ) -> Option<Self> {
+        if self.replace(user, is_named, rows) {
+            return None;
+        }
+        let grown = self.grown(rows, Spare::Much);
+        grown.replace(user, is_named, rows);
+        Some(grown)
+    }
+
+    /// The same in as little room as it needs, and a little to spare.
+    pub(super) fn compact(&self) -> Self {
+        self.grown(&[], Spare::Little)
     }
 
     /// Replaces what is known of a user. `false`: there was no room, and nothing is changed. One writer at a time.
     fn replace(&self, user: Key, is_named: bool, rows: &[Row]) -> bool {
         let new_rows = rows.iter().filter(|row| !row.steps.is_empty());
         let new_rows = new_rows.filter(|row| self.rows.find(row.key).is_none());
-        let new_names = usize::from(is_named && self.named.find(user).is_none());
         if !self.rows.has_room(new_rows.count())
-            || !self.named.has_room(new_names)
+            || is_named && !self.named.has_room(user)
             || !self.has_room(rows)
         {
             return false;
         }
         self.version.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::Release);
-        self.put_name(user, is_named);
+        self.named.set(user, is_named);
         rows.iter().for_each(|row| self.put(row));
         self.version.fetch_add(1, Ordering::Release);
         true
-    }
-
-    fn put_name(&self, user: Key, is_named: bool) {
-        match self.named.find(user) {
-            Some([_, second]) => {
-                let upper = second.load(Ordering::Relaxed) & !LOWER_HALF;
-                second.store(upper | u64::from(is_named), Ordering::Relaxed);
-            }
-            Some(_) => {}
-            None if is_named => self.named.insert(user, 1, &[]),
-            None => {}
-        }
     }
 
     /// A block that is replaced is kept if the steps fit, else given up.
@@ -204,7 +209,7 @@ impl Shard {
     }
 
     /// The same with room for these rows too, without what was given up.
-    fn grown(&self, new: &[Row]) -> Self {
+    fn grown(&self, new: &[Row], spare: Spare) -> Self {
         let (mut rows, mut words) = (new.len(), 0_usize);
         for row in new {
             words = words.saturating_add(words_of_block(row.steps.len().saturating_sub(2)));
@@ -213,9 +218,11 @@ impl Shard {
             rows = rows.saturating_add(1);
             words = words.saturating_add(words_of_block(older.len()));
         });
-        let words = words.saturating_add(words / 8).saturating_add(16);
-        let grown = Self::with_room(rows, self.named.taken().saturating_add(1), words);
-        self.named.each(|held| grown.named.put(held));
+        let words = words.saturating_add(words / 16).saturating_add(16);
+        let names = self.named.taken().saturating_add(1);
+        let [rows, names, words] = [rows, names, words].map(|it| spare.beside(it));
+        let grown = Self::with_room(rows, names, words);
+        grown.named.take_from(&self.named);
         self.each_row(|[first, second, before, last], older| {
             let steps: Vec<u64> = older.iter().map(|it| it.load(Ordering::Relaxed)).collect();
             let block = u64::from(grown.keep_block(0, &steps));
@@ -233,6 +240,23 @@ impl Shard {
                 look(held, self.block(second & LOWER_HALF).unwrap_or(&[]));
             }
         });
+    }
+}
+
+/// How much room there is for more.
+#[derive(Clone, Copy)]
+enum Spare {
+    Little,
+    Much,
+}
+
+impl Spare {
+    /// Room for so much and what is spare.
+    fn beside(self, needed: usize) -> usize {
+        match self {
+            Self::Little => needed,
+            Self::Much => needed.saturating_add(needed / 2),
+        }
     }
 }
 
@@ -306,7 +330,7 @@ mod tests {
                 })
                 .collect();
             if !shard.replace(key(user), is_named, &put) {
-                shard = shard.grown(&put);
+                shard = shard.grown(&put, Spare::Little);
                 assert!(shard.replace(key(user), is_named, &put), "round {round}");
             }
             expected.extend(rows);

@@ -12,7 +12,7 @@ use super::key::Key;
 pub(super) const LOWER_HALF: u64 = 0xFFFF_FFFF;
 
 /// Of 100 slots, so many are taken when a table is made, and so many at most.
-const FILLED_AT_FIRST: usize = 78;
+const FILLED_AT_FIRST: usize = 83;
 const FILLED_AT_MOST: usize = 90;
 /// No table is smaller, so that small ones are not made anew at every step.
 const FEWEST_SLOTS: usize = 8;

@@ -25,8 +25,13 @@ pub fn verdict_changes(person: &Person, product: &ProductName) -> Vec<VerdictCha
     let mut walk = Walk::new(person, product);
     let mut changes: Vec<VerdictChange> = Vec::new();
     let mut last = walk.verdict(Instant::FIRST);
-    for (at, happenings) in happenings(person, product) {
-        happenings.iter().for_each(|it| walk.take(at, *it));
+    let happenings = happenings(person, product);
+    for together in happenings.chunk_by(|(at, _), (next, _)| at == next) {
+        let mut at = Instant::FIRST;
+        for (instant, happening) in together {
+            at = *instant;
+            walk.take(at, *happening);
+        }
         let verdict = walk.verdict(at);
         if verdict != last {
             changes.push(VerdictChange { at, verdict });
@@ -53,20 +58,21 @@ enum Happening {
     TermEnds(usize),
 }
 
-/// Everything that happens to the product, by instant.
-fn happenings(person: &Person, product: &ProductName) -> BTreeMap<Instant, Vec<Happening>> {
-    let mut found: BTreeMap<Instant, Vec<Happening>> = BTreeMap::new();
+/// Everything that happens to the product, by instant, at each in the order of the grants.
+fn happenings(person: &Person, product: &ProductName) -> Vec<(Instant, Happening)> {
+    let mut found: Vec<(Instant, Happening)> = Vec::with_capacity(32);
     let mut add = |at: End, happening| {
         if let End::At(at) = at {
-            found.entry(at).or_default().push(happening);
+            found.push((at, happening));
         }
     };
     for (place, segment) in concerned(person, product) {
         add(End::At(segment.from), Happening::Boundary);
         add(segment.to, Happening::Boundary);
         if let Phase::Live(live) = &segment.phase {
-            add(End::At(live.start), Happening::Boundary);
-            add(live.end, Happening::Boundary);
+            let own = [End::At(live.start), live.end].into_iter();
+            let others = own.filter(|at| *at != End::At(segment.from) && *at != segment.to);
+            others.for_each(|at| add(at, Happening::Boundary));
         }
         let own = |(live, ..): &(&LivePhase, Instant, End)| gives(person, product, live);
         if let Some((_, start, end)) = segment.term().filter(own) {
@@ -94,6 +100,7 @@ fn happenings(person: &Person, product: &ProductName) -> BTreeMap<Instant, Vec<H
             add(end, Happening::Ends(AllowReason::Grace));
         }
     }
+    found.sort_by_key(|(at, _)| *at);
     found
 }
 
