@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tenure::domain::decision::Question;
 use tenure::store::{
     BatchMark, FormerKey, Hash, Head, Packet, Projection, RecordedAnomaly, RecordedLink,
-    RecordedRules, Snapshot,
+    RecordedRules, Snapshot, UserGrants,
 };
 use tenure::{
     ChangesQuestion, DedupeKey, Delivery, Engine, Entry, EntryFilter, GrantId, GrantKey, Instant,
@@ -48,6 +48,18 @@ trait Rows {
 impl<T> Rows for Vec<T> {
     fn rows(&self) -> u64 {
         self.len() as u64
+    }
+}
+
+impl<T> Rows for Arc<[T]> {
+    fn rows(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+impl Rows for UserGrants {
+    fn rows(&self) -> u64 {
+        self.grants.rows()
     }
 }
 
@@ -99,9 +111,10 @@ counted! {
     fn count_users() -> u64;
     fn links(user: &UserId) -> Vec<RecordedLink>;
     fn is_named(user: &UserId, known_at: Option<RecordedAt>) -> bool;
-    fn rules() -> Vec<RecordedRules>;
+    fn rules() -> Arc<[RecordedRules]>;
     fn projection(grant: &GrantId) -> Option<Projection>;
     fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
+    fn segments_giving(user: &UserId, is_asked_for: &dyn Fn(&str) -> bool) -> UserGrants;
     fn windows_of(user: &UserId) -> Vec<(GrantId, Window)>;
     fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
     fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;

@@ -14,6 +14,7 @@ pub(crate) enum Unit {
     Bytes,
     /// How many times as much.
     Times,
+    Count,
 }
 
 impl Unit {
@@ -28,6 +29,7 @@ impl Unit {
             Self::Bytes if figure < 1e6 => format!("{figure:.0} B"),
             Self::Bytes => format!("{:.0} MB", figure / 1e6),
             Self::Times => format!("{figure:.2} times"),
+            Self::Count => format!("{figure:.2}"),
         }
     }
 }

@@ -30,13 +30,22 @@ fn checked(text: &str) -> Result<Arc<str>, IdError> {
     if text.len() > LONGEST_ID {
         return Err(IdError::TooLong);
     }
-    if text.chars().any(char::is_control) {
+    if has_control_character(text) {
         return Err(IdError::ControlCharacter);
     }
     if is_guid(text) {
         return Ok(text.to_ascii_lowercase().into());
     }
     Ok(text.into())
+}
+
+/// Most ids are ASCII, and a look at the bytes of those is enough.
+fn has_control_character(text: &str) -> bool {
+    if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    }
 }
 
 fn is_guid(text: &str) -> bool {
@@ -67,6 +76,12 @@ macro_rules! id {
 
             /// The id as text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }
@@ -240,7 +255,7 @@ impl DedupeKey {
         if text.len() > 4 * LONGEST_ID {
             return Err(IdError::TooLong);
         }
-        if text.chars().any(char::is_control) {
+        if has_control_character(text) {
             return Err(IdError::ControlCharacter);
         }
         Ok(Self(text.into()))

@@ -248,6 +248,13 @@ impl Rules {
         })
     }
 
+    /// Whether `product` includes `resource` at any time.
+    pub fn ever_includes(&self, product: &str, resource: &ResourceName) -> bool {
+        let is_own = product == resource.as_str();
+        let listed = || self.products.get(product).map(|rules| &rules.includes);
+        is_own || listed().is_some_and(|all| all.iter().any(|include| include.matches(resource)))
+    }
+
     fn inclusion_by(
         &self,
         product: &ProductName,

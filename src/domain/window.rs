@@ -71,6 +71,14 @@ impl Segment {
         }
     }
 
+    /// What the grant gives here, were it not for blocks and its parent.
+    pub fn product(&self) -> Option<&ProductName> {
+        match &self.phase {
+            Phase::Live(live) => Some(&live.product),
+            Phase::Over { .. } => None,
+        }
+    }
+
     /// When the grant would give access here, were it not for blocks and its parent.
     pub fn term(&self) -> Option<(&LivePhase, Instant, End)> {
         let Phase::Live(live) = &self.phase else {

@@ -62,7 +62,7 @@ impl<R: StoreReader> Reader<R> {
             let head = snapshot.head()?;
             let rules = snapshot.rules()?;
             let is_first = |position| position == Position(1);
-            let with_rules = match rules.as_slice() {
+            let with_rules = match &*rules {
                 [] => false,
                 [only] => !is_first(only.position),
                 [_, ..] => true,

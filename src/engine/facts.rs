@@ -7,7 +7,7 @@ use crate::domain::decision::Person;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::fold::{BlockHistory, Folded, fold};
 use crate::domain::grant::{Anomaly, State};
-use crate::domain::id::{GrantId, UserId};
+use crate::domain::id::{GrantId, ResourceName, UserId};
 use crate::domain::rules::{Policy, Rules};
 use crate::domain::time::RecordedAt;
 use crate::domain::window::{ParentAccess, Segment, segments, windows};
@@ -169,8 +169,9 @@ pub(crate) fn linked_ids(
     known_at: Option<RecordedAt>,
 ) -> Result<BTreeSet<UserId>, StoreError> {
     let mut ids = BTreeSet::from([user.clone()]);
-    let mut unvisited = vec![user.clone()];
-    while let Some(id) = unvisited.pop() {
+    let mut next = Some(user.clone());
+    let mut unvisited = Vec::new();
+    while let Some(id) = next {
         for link in snapshot.links(&id)? {
             if link.is_known_at(known_at) {
                 for end in [link.user, link.alias] {
@@ -180,6 +181,7 @@ pub(crate) fn linked_ids(
                 }
             }
         }
+        next = unvisited.pop();
     }
     Ok(ids)
 }
@@ -208,6 +210,40 @@ pub(crate) fn person(
         }
     }
     person_of(snapshot, ids, grants.into_iter().collect(), known_at)
+}
+
+/// As [`person`], as far as it matters for access to a resource: of the present only the grants that ever give a product
+/// which ever includes it.
+pub(crate) fn person_asking_for(
+    snapshot: &dyn Snapshot,
+    user: &UserId,
+    resource: &ResourceName,
+    rules: &Rules,
+    known_at: Option<RecordedAt>,
+) -> Result<Person, StoreError> {
+    if known_at.is_some() {
+        return person(snapshot, user, rules, known_at);
+    }
+    let ids = linked_ids(snapshot, user, None)?;
+    let is_asked_for = |product: &str| rules.ever_includes(product, resource);
+    let mut grants = Vec::new();
+    let mut is_named = false;
+    for id in &ids {
+        let mut found = snapshot.segments_giving(id, &is_asked_for)?;
+        grants.append(&mut found.grants);
+        is_named |= found.is_holder;
+    }
+    if ids.len() > 1 {
+        // A grant may name more than one of them.
+        grants.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        grants.dedup_by(|(one, _), (other, _)| one == other);
+    }
+    Ok(Person {
+        is_named: is_named || any_is_named(snapshot, &ids, None)?,
+        position: snapshot.head()?.position,
+        ids,
+        grants,
+    })
 }
 
 /// As [`person`], of whom the ids and the grants are known.

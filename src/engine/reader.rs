@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::EngineError;
-use super::facts::{GrantFacts, linked_ids, person, project, project_facts, rules_at};
+use super::facts::{GrantFacts, linked_ids, person_asking_for, project, project_facts, rules_at};
 use super::staff::{Attribution, attribution};
 use crate::domain::decision::{Decision, Question, decide};
 use crate::domain::event::RecordedEvent;
@@ -317,9 +317,10 @@ fn answer(
     question: &Question,
     rules: &Rules,
 ) -> Result<Decision, EngineError> {
-    let person = person(
+    let person = person_asking_for(
         snapshot,
         &question.user,
+        &question.resource,
         rules,
         known_at(snapshot, question.as_of)?,
     )?;

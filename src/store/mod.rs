@@ -247,13 +247,29 @@ pub trait Snapshot {
     /// Whether an event recorded by `known_at` (`None`: by now) and not withdrawn by then names the id.
     fn is_named(&self, user: &UserId, known_at: Option<RecordedAt>) -> Result<bool, StoreError>;
     /// The rules that were ever in force, ascending.
-    fn rules(&self) -> Result<Vec<RecordedRules>, StoreError>;
+    fn rules(&self) -> Result<Arc<[RecordedRules]>, StoreError>;
 
     /// What follows from the events of a grant; `None` if nothing does.
     fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError>;
     /// The segments of every grant that names the user, as [`Snapshot::grants_naming`], sorted by grant; a grant without
     /// segments is left out.
     fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError>;
+    /// As [`Snapshot::segments_naming`], without the grants that never give a product of which `is_asked_for` says so; of
+    /// all grants, whether the user ever holds one.
+    fn segments_giving(
+        &self,
+        user: &UserId,
+        is_asked_for: &dyn Fn(&str) -> bool,
+    ) -> Result<UserGrants, StoreError> {
+        let mut grants = self.segments_naming(user)?;
+        let mut held = grants.iter().flat_map(|(_, segments)| segments);
+        let is_holder = held.any(|segment| segment.holder() == Some(user));
+        grants.retain(|(_, segments)| {
+            let mut products = segments.iter().filter_map(Segment::product);
+            products.any(|product| is_asked_for(product.as_str()))
+        });
+        Ok(UserGrants { grants, is_holder })
+    }
     /// Up to `limit` users that an event of a grant names, sorted, after `after`, each with the segments of
     /// [`Snapshot::segments_naming`].
     fn segments_after(
@@ -528,6 +544,15 @@ pub struct RecordedRules {
     pub recorded_at: RecordedAt,
     /// What they say.
     pub rules: Arc<Rules>,
+}
+
+/// What [`Snapshot::segments_giving`] tells of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserGrants {
+    /// The grants asked for, sorted, each with its segments.
+    pub grants: Vec<(GrantId, Vec<Segment>)>,
+    /// Whether the user holds or ever held a grant, also one that was not asked for.
+    pub is_holder: bool,
 }
 
 /// What follows from the events of a grant, by all that is recorded.

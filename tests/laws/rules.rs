@@ -164,7 +164,7 @@ fn applying_rules_is_as_if_all_had_been_told_under_them() {
         rules.sources.clone_from(&history.rules.sources);
         for (source, other) in [("crm", "shop"), ("shop", "crm")] {
             let policy = history.rules.policy(&other.parse().unwrap());
-            if let Some(source) = rules.sources.get_mut(&source.parse().unwrap()) {
+            if let Some(source) = rules.sources.get_mut(source) {
                 source.policy = policy;
             }
         }

@@ -185,6 +185,10 @@ pub(crate) fn everything(snapshot: &dyn Snapshot) -> Result<String, StoreError> 
             snapshot.links(&name)?
         );
         told += &format!("{:?}\n", snapshot.segments_naming(&name)?);
+        for product in ["pro", "news"] {
+            let given = snapshot.segments_giving(&name, &|it| it == product)?;
+            told += &format!("{given:?}\n");
+        }
         told += &format!(
             "{:?} {}\n",
             snapshot.windows_of(&name)?,

@@ -84,7 +84,8 @@ fn a_reader_that_is_not_asked_holds_nobody_up() {
     let (mut store, ground) = SqliteStore::fresh();
     let mut reader = store.reader().unwrap();
     append(&mut store, 1);
-    assert_eq!(head(&mut reader), 1);
+    // From the second time on it keeps what it sees.
+    assert_eq!([head(&mut reader), head(&mut reader)], [1, 1]);
     append(&mut store, 2);
     assert!(is_emptied(&ground.path().join("tenure.db")));
     assert_eq!(head(&mut reader), 2);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tenure::store::{
     BatchMark, FormerKey, Head, NewEntry, Packet, Projection, RecordedAnomaly, RecordedLink,
-    RecordedRules, Redaction, Snapshot, Transaction,
+    RecordedRules, Redaction, Snapshot, Transaction, UserGrants,
 };
 use tenure::{
     DedupeKey, Entry, EntryFilter, GrantId, GrantKey, Hash, Instant, Mention, Parked, Position,
@@ -158,7 +158,7 @@ macro_rules! snapshot {
                 fn count_users() -> u64;
                 fn links(user: &UserId) -> Vec<RecordedLink>;
                 fn is_named(user: &UserId, known_at: Option<RecordedAt>) -> bool;
-                fn rules() -> Vec<RecordedRules>;
+                fn rules() -> Arc<[RecordedRules]>;
                 fn projection(grant: &GrantId) -> Option<Projection>;
                 fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
                 fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;
@@ -183,6 +183,7 @@ snapshot!(Altered {
         fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
+        fn segments_giving(user: &UserId, is_asked_for: &dyn Fn(&str) -> bool) -> UserGrants;
         fn windows_of(user: &UserId) -> Vec<(GrantId, Window)>;
     }
 });
@@ -202,6 +203,11 @@ snapshot!(Seen {
         let mut segments = self.inner.segments_naming(user)?;
         (self.seam.segments)(&mut segments);
         Ok(segments)
+    }
+    fn segments_giving(&self, user: &UserId, is_asked_for: &dyn Fn(&str) -> bool) -> Result<UserGrants, StoreError> {
+        let mut found = self.inner.segments_giving(user, is_asked_for)?;
+        (self.seam.segments)(&mut found.grants);
+        Ok(found)
     }
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError> {
         let mut windows = self.inner.windows_of(user)?;

@@ -8,9 +8,11 @@
 //! A single delivery is one durable transaction for both; the verification of ours is not counted then. Of the producers each
 //! has one delivery under way and waits until that is durable.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
+use tenure::rusqlite::Connection;
 use tenure::{Delivery, Engine, Intake, Outcome, SqliteStore};
 
 use super::Run;
@@ -30,7 +32,7 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
     let mut renewals = Renewals::new(run.database);
     let mut engine = run.database.engine();
     let mut receiver = Receiver::open(&run.database.by_hand());
-    let (mut all, mut verified) = (Vec::new(), Vec::new());
+    let (mut all, mut verified, mut pages) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         for (verification, pairs) in [
             (Verification::Timed, &mut all),
@@ -39,6 +41,11 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
             let arrived = renewals.take(batch);
             let pair = batch_pair(arrived, verification, round, &mut engine, &mut receiver);
             pairs.push(pair);
+            let of_each = |path: &Path| frames(path) / batch as f64;
+            pages.push((
+                of_each(&run.database.path()),
+                of_each(&run.database.by_hand()),
+            ));
         }
     }
     let row = |what: String, pairs: &[(f64, f64)], reach| {
@@ -56,7 +63,24 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
     vec![
         row(what.clone(), &all, Reach::AtLeast(0.5)),
         row(format!("{what}, verified before"), &verified, Reach::Told),
+        Row::compared(
+            5,
+            "pages written for each of them",
+            "raw insert and upsert",
+            Unit::Count,
+            Compared::of(&pages),
+            Reach::Told,
+        ),
     ]
+}
+
+/// How many pages the write-ahead log holds: those of the last batch, before which it was put back and begun anew.
+fn frames(path: &Path) -> f64 {
+    let connection = Connection::open(path).unwrap();
+    let count = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        row.get::<_, f64>(1)
+    });
+    count.unwrap()
 }
 
 /// Whether it is part of what is timed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::{Tables, events_at};
 use crate::domain::delivery::Outcome;
@@ -240,7 +241,7 @@ impl Snapshot for Tables {
             .any(|event| event.is_known_at(known_at)))
     }
 
-    fn rules(&self) -> Result<Vec<RecordedRules>, StoreError> {
+    fn rules(&self) -> Result<Arc<[RecordedRules]>, StoreError> {
         self.log
             .iter()
             .filter(|(entry, _)| entry.fact.kind == EntryKind::Rules)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
+use std::sync::Arc;
 
 use super::{Place, Tables};
 use crate::domain::event::{RecordedEvent, Statement};
@@ -379,7 +380,7 @@ impl Snapshot for Session<'_> {
         fn count_users() -> u64;
         fn links(user: &UserId) -> Vec<RecordedLink>;
         fn is_named(user: &UserId, known_at: Option<RecordedAt>) -> bool;
-        fn rules() -> Vec<RecordedRules>;
+        fn rules() -> Arc<[RecordedRules]>;
         fn projection(grant: &GrantId) -> Option<Projection>;
         fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
         fn windows_of(user: &UserId) -> Vec<(GrantId, Window)>;

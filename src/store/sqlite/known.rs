@@ -1,5 +1,7 @@
 //! What was read of one state of the file, so that it is read once.
 
+use std::sync::Arc;
+
 use super::Session;
 use super::queries::{HAS_FORMER_KEYS, HAS_LINKS, HAS_PARENTS, HAS_USER_STATEMENTS, HEAD, RULES};
 use super::rows::Columns as _;
@@ -11,7 +13,7 @@ use crate::store::{EntryKind, Head, RecordedRules, StoreError, append};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     head: Option<Head>,
-    rules: Option<Vec<RecordedRules>>,
+    rules: Option<Arc<[RecordedRules]>>,
     /// By [`Rare`].
     exists: [Option<bool>; 4],
 }
@@ -69,9 +71,9 @@ impl Session<'_> {
         Ok(head)
     }
 
-    pub(super) fn known_rules(&self) -> Result<Vec<RecordedRules>, StoreError> {
+    pub(super) fn known_rules(&self) -> Result<Arc<[RecordedRules]>, StoreError> {
         if let Some(rules) = &self.known.borrow().rules {
-            return Ok(rules.clone());
+            return Ok(Arc::clone(rules));
         }
         let bodies = self.all(RULES, [], |row| {
             let body: Vec<u8> = row.get(2)?;
@@ -85,8 +87,8 @@ impl Session<'_> {
             })
         };
         let rules = bodies.into_iter().map(read);
-        let rules: Vec<RecordedRules> = rules.collect::<Result<_, StoreError>>()?;
-        self.known.borrow_mut().rules = Some(rules.clone());
+        let rules: Arc<[RecordedRules]> = rules.collect::<Result<_, StoreError>>()?;
+        self.known.borrow_mut().rules = Some(Arc::clone(&rules));
         Ok(rules)
     }
 

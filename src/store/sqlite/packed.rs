@@ -6,9 +6,13 @@
 
 use crate::domain::event::Cause;
 use crate::domain::grant::How;
-use crate::domain::id::{IdError, LONGEST_ID, ProductName, UserId};
+use crate::domain::id::{IdError, ProductName, UserId};
 use crate::domain::time::{End, Instant, TimeError};
-use crate::domain::window::{LivePhase, Phase, Segment};
+use crate::domain::window::{Phase, Segment};
+
+mod unpacked;
+
+pub(super) use unpacked::{Glance, glance, unpack};
 
 /// The only form there is.
 const FORM: u8 = 1;
@@ -63,24 +67,6 @@ pub(super) fn pack(segments: &[Segment]) -> Vec<u8> {
         put_segment(&mut bytes, segment, &mut last);
     }
     bytes
-}
-
-/// The segments of bytes. `asked` is a user likely to hold the grant, whose id then need not be checked again.
-pub(super) fn unpack(bytes: &[u8], asked: Option<&UserId>) -> Result<Vec<Segment>, PackedError> {
-    let Some((form, rest)) = bytes.split_first() else {
-        return Ok(Vec::new());
-    };
-    // A form without a segment would be a second way to write none.
-    if *form != FORM || rest.is_empty() {
-        return Err(PackedError::Form);
-    }
-    let mut bytes = Bytes { rest, asked };
-    let mut segments = Vec::with_capacity(4);
-    let mut last = Last::default();
-    while !bytes.rest.is_empty() {
-        segments.push(bytes.segment(&mut last)?);
-    }
-    Ok(segments)
 }
 
 /// What the next segment is written against.
@@ -187,132 +173,6 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// What is left to read.
-struct Bytes<'a> {
-    rest: &'a [u8],
-    asked: Option<&'a UserId>,
-}
-
-impl<'a> Bytes<'a> {
-    fn segment(&mut self, last: &mut Last) -> Result<Segment, PackedError> {
-        let flags = self.byte()?;
-        let is_over = flags & OVER != 0;
-        if flags & !(if is_over { OF_OVER } else { OF_LIVE }) != 0 {
-            return Err(PackedError::Form);
-        }
-        let from = self.instant(last.micros)?;
-        let to = self.end(from.micros())?;
-        if !is_over || flags & HAS_HOLDER != 0 {
-            self.user(flags & SAME_USER != 0, last)?;
-        } else if flags & SAME_USER != 0 {
-            return Err(PackedError::Form);
-        }
-        last.micros = nearby(from, to);
-        let phase = if is_over {
-            let how = HOWS.get(usize::from((flags & HOW) >> 1));
-            Phase::Over {
-                how: *how.ok_or(PackedError::Form)?,
-                holder: last.user.clone().filter(|_| flags & HAS_HOLDER != 0),
-            }
-        } else {
-            self.product(flags & SAME_PRODUCT != 0, last)?;
-            Phase::Live(LivePhase {
-                user: last.user.clone().ok_or(PackedError::Form)?,
-                product: last.product.clone().ok_or(PackedError::Form)?,
-                start: self.instant(from.micros())?,
-                paid_until: self.end(last.micros)?,
-                end: self.end(last.micros)?,
-                cancelled: flags & CANCELLED != 0,
-                suspended: flags & SUSPENDED != 0,
-                parent_ended: flags & PARENT_ENDED != 0,
-            })
-        };
-        Ok(Segment { from, to, phase })
-    }
-
-    fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
-        if is_same {
-            return last.user.as_ref().map(|_| ()).ok_or(PackedError::Form);
-        }
-        let text = self.text()?;
-        let user = match self.asked {
-            Some(asked) if asked.as_str() == text => asked.clone(),
-            Some(_) | None => UserId::new(text)?,
-        };
-        // An id that is written otherwise than it is compared, or that could have been left out.
-        if user.as_str() != text || last.user.as_ref() == Some(&user) {
-            return Err(PackedError::Form);
-        }
-        last.user = Some(user);
-        Ok(())
-    }
-
-    fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
-        if is_same {
-            return last.product.as_ref().map(|_| ()).ok_or(PackedError::Form);
-        }
-        let text = self.text()?;
-        let product = ProductName::new(text)?;
-        if product.as_str() != text || last.product.as_ref() == Some(&product) {
-            return Err(PackedError::Form);
-        }
-        last.product = Some(product);
-        Ok(())
-    }
-
-    fn byte(&mut self) -> Result<u8, PackedError> {
-        let (byte, rest) = self.rest.split_first().ok_or(PackedError::CutOff)?;
-        self.rest = rest;
-        Ok(*byte)
-    }
-
-    fn number(&mut self) -> Result<u64, PackedError> {
-        let mut number = 0;
-        for place in 0..10 {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            // Nothing is shifted out, and no last byte is one that could have been left out.
-            let is_too_long = place == 9 && bits > 1 || place > 0 && byte == 0;
-            if is_too_long {
-                return Err(PackedError::Form);
-            }
-            number |= bits << (7 * place);
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(PackedError::Form)
-    }
-
-    fn micros(&mut self, nearby: i64) -> Result<i64, PackedError> {
-        let number = self.number()?;
-        let difference = (number >> 1).cast_signed() ^ -((number & 1).cast_signed());
-        nearby.checked_add(difference).ok_or(PackedError::Form)
-    }
-
-    fn instant(&mut self, nearby: i64) -> Result<Instant, PackedError> {
-        Ok(Instant::from_micros(self.micros(nearby)?)?)
-    }
-
-    fn end(&mut self, nearby: i64) -> Result<End, PackedError> {
-        match self.byte()? {
-            0 => Ok(End::Never),
-            1 => Ok(End::At(self.instant(nearby)?)),
-            _ => Err(PackedError::Form),
-        }
-    }
-
-    fn text(&mut self) -> Result<&'a str, PackedError> {
-        let length = usize::try_from(self.number()?).map_err(|_| PackedError::CutOff)?;
-        let length = Some(length).filter(|length| *length <= LONGEST_ID);
-        let (text, rest) = length
-            .and_then(|length| self.rest.split_at_checked(length))
-            .ok_or(PackedError::CutOff)?;
-        self.rest = rest;
-        std::str::from_utf8(text).map_err(|_| PackedError::Form)
-    }
-}
-
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -324,6 +184,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::window::LivePhase;
 
     fn instant() -> impl Strategy<Value = Instant> {
         let (first, last) = (Instant::FIRST.micros(), Instant::LAST.micros());
@@ -407,6 +268,15 @@ mod tests {
             let bytes = pack(&segments);
             prop_assert_eq!(unpack(&bytes, None).unwrap(), segments.clone());
             prop_assert_eq!(unpack(&bytes, Some(&asked)).unwrap(), segments);
+        }
+
+        #[test]
+        fn a_glance_tells_what_taking_apart_would(segments in segments(), asked in user()) {
+            let seen = glance(&pack(&segments), &asked, &|product| product.starts_with('p')).unwrap();
+            let mut products = segments.iter().filter_map(Segment::product);
+            prop_assert_eq!(seen.is_given, products.any(|it| it.as_str().starts_with('p')));
+            let mut holders = segments.iter().filter_map(Segment::holder);
+            prop_assert_eq!(seen.is_held, holders.any(|it| *it == asked));
         }
 
         #[test]

@@ -1,6 +1,7 @@
 //! What can be read from the tables.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rusqlite::{named_params, params};
 
@@ -24,7 +25,7 @@ use crate::domain::window::{Segment, Window};
 use crate::store::{
     BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, Packet, Parked, Projection,
     RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot, Statistics, StoreError,
-    UserSegments,
+    UserGrants, UserSegments,
 };
 
 impl Snapshot for Session<'_> {
@@ -216,7 +217,7 @@ impl Snapshot for Session<'_> {
         Ok(named.unwrap_or(false))
     }
 
-    fn rules(&self) -> Result<Vec<RecordedRules>, StoreError> {
+    fn rules(&self) -> Result<Arc<[RecordedRules]>, StoreError> {
         self.known_rules()
     }
 
@@ -245,6 +246,24 @@ impl Snapshot for Session<'_> {
         })?;
         grants.retain(|(_, segments)| !segments.is_empty());
         Ok(grants)
+    }
+
+    fn segments_giving(
+        &self,
+        user: &UserId,
+        is_asked_for: &dyn Fn(&str) -> bool,
+    ) -> Result<UserGrants, StoreError> {
+        let mut found = UserGrants::default();
+        self.each(SEGMENTS_NAMING, [user.as_str()], |row| {
+            let glance = rows::glance(row, 2, user, is_asked_for)?;
+            found.is_holder |= glance.is_held;
+            if glance.is_given {
+                let segments = rows::segments(row, 2, Some(user))?;
+                found.grants.push((row.grant(0)?, segments));
+            }
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     fn segments_after(

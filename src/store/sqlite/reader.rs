@@ -10,14 +10,14 @@ use super::wal_index::Header;
 use super::{File, FileSizes, Session, backup, keeping, sizes};
 use crate::store::{Snapshot, StoreError, StoreReader};
 
-/// With more frames than that in the write-ahead log no transaction is kept: the log can only be begun anew while nobody
-/// reads from it. SQLite puts it back into the file from 1,000 frames on.
+/// With more frames than that in the write-ahead log no transaction is kept, unless all were put back into the file: the log
+/// can only be begun anew while nobody reads from it. SQLite puts it back from 1,000 frames on.
 const MOST_FRAMES: u32 = 4_000;
 
 /// A handle on a SQLite file that only reads.
 ///
-/// To begin a transaction costs more than most questions do, so one is kept open from one read to the next, for a second at
-/// most. Before each read the handle looks, in memory that all processes share, whether anybody has written since; if so it
+/// To begin a transaction costs more than most questions do, so one is kept open from the second read on to the next, for a
+/// second at most. Before each read the handle looks, in memory that all processes share, whether anybody has written since; if so it
 /// begins anew. So a read that begins after a delivery was acknowledged sees it, whoever took it.
 #[derive(Debug)]
 pub struct SqliteReader {
@@ -31,6 +31,7 @@ impl SqliteReader {
             is_write_ahead: None,
             kept: None,
             is_watched: false,
+            has_read: false,
             was_used: false,
         };
         Self {
@@ -110,6 +111,8 @@ pub(super) struct Keeper {
     kept: Option<Kept>,
     /// Whether somebody ends the transaction in the end.
     is_watched: bool,
+    /// Whether it was ever read from: for one read alone nothing is worth keeping.
+    has_read: bool,
     was_used: bool,
 }
 
@@ -145,7 +148,10 @@ impl Keeper {
             session.begin_reading()
         };
         let result = begun.map_err(E::from).and_then(|()| work(&session));
-        let may_keep = header.filter(|it| it.frames() <= MOST_FRAMES && keeping::may_keep());
+        let is_short =
+            |header: &Header| header.frames() <= MOST_FRAMES || header.is_put_back(&connection);
+        let is_worth_it = std::mem::replace(&mut self.has_read, true);
+        let may_keep = header.filter(|it| is_worth_it && keeping::may_keep() && is_short(it));
         match may_keep.filter(|_| session.is_well()) {
             Some(header) => {
                 let known = session.known.into_inner();

@@ -7,7 +7,7 @@ use rusqlite::{Result, Row};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::packed::unpack;
+use super::packed::{self, Glance, unpack};
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{
     Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement,
@@ -362,11 +362,25 @@ pub(super) fn segments(
     column: usize,
     asked: Option<&UserId>,
 ) -> Result<Vec<Segment>> {
+    unpack(blob(row, column)?, asked).map_err(|error| damaged(column, Type::Blob, error))
+}
+
+/// What packed segments say at a glance.
+pub(super) fn glance(
+    row: &Row<'_>,
+    column: usize,
+    user: &UserId,
+    is_asked_for: &dyn Fn(&str) -> bool,
+) -> Result<Glance> {
+    let bytes = blob(row, column)?;
+    packed::glance(bytes, user, is_asked_for).map_err(|error| damaged(column, Type::Blob, error))
+}
+
+fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8]> {
     let value = row.get_ref(column)?;
-    let bytes = value
+    value
         .as_blob()
-        .map_err(|error| damaged(column, value.data_type(), error))?;
-    unpack(bytes, asked).map_err(|error| damaged(column, Type::Blob, error))
+        .map_err(|error| damaged(column, value.data_type(), error))
 }
 
 /// A row of start_at, end_at, user_id, product.

@@ -1,0 +1,226 @@
+//! Reading packed segments, whole or at a glance.
+
+use super::{
+    CANCELLED, FORM, HAS_HOLDER, HOW, HOWS, Last, OF_LIVE, OF_OVER, OVER, PARENT_ENDED,
+    PackedError, SAME_PRODUCT, SAME_USER, SUSPENDED, nearby,
+};
+use crate::domain::id::{LONGEST_ID, ProductName, UserId};
+use crate::domain::time::{End, Instant};
+use crate::domain::window::{LivePhase, Phase, Segment};
+
+/// The segments of bytes. `asked` is a user likely to hold the grant, whose id then need not be checked again.
+pub(in crate::store::sqlite) fn unpack(
+    bytes: &[u8],
+    asked: Option<&UserId>,
+) -> Result<Vec<Segment>, PackedError> {
+    let Some((form, rest)) = bytes.split_first() else {
+        return Ok(Vec::new());
+    };
+    // A form without a segment would be a second way to write none.
+    if *form != FORM || rest.is_empty() {
+        return Err(PackedError::Form);
+    }
+    let mut bytes = Bytes { rest, asked };
+    let mut segments = Vec::with_capacity(4);
+    let mut last = Last::default();
+    while !bytes.rest.is_empty() {
+        segments.push(bytes.segment(&mut last)?);
+    }
+    Ok(segments)
+}
+
+/// What can be told of segments without taking them apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store::sqlite) struct Glance {
+    /// Whether the user ever holds the grant.
+    pub(in crate::store::sqlite) is_held: bool,
+    /// Whether it ever gives a product that is asked for.
+    pub(in crate::store::sqlite) is_given: bool,
+}
+
+/// Looks only at users and products. Not all that is damaged is noticed by that: [`unpack`] notices it.
+pub(in crate::store::sqlite) fn glance(
+    bytes: &[u8],
+    user: &UserId,
+    is_asked_for: &dyn Fn(&str) -> bool,
+) -> Result<Glance, PackedError> {
+    let mut glance = Glance::default();
+    let Some((form, rest)) = bytes.split_first() else {
+        return Ok(glance);
+    };
+    if *form != FORM {
+        return Err(PackedError::Form);
+    }
+    let mut bytes = Bytes { rest, asked: None };
+    while !bytes.rest.is_empty() {
+        bytes.glance_at_segment(user, is_asked_for, &mut glance)?;
+    }
+    Ok(glance)
+}
+
+/// What is left to read.
+struct Bytes<'a> {
+    rest: &'a [u8],
+    asked: Option<&'a UserId>,
+}
+
+impl<'a> Bytes<'a> {
+    fn segment(&mut self, last: &mut Last) -> Result<Segment, PackedError> {
+        let flags = self.byte()?;
+        let is_over = flags & OVER != 0;
+        if flags & !(if is_over { OF_OVER } else { OF_LIVE }) != 0 {
+            return Err(PackedError::Form);
+        }
+        let from = self.instant(last.micros)?;
+        let to = self.end(from.micros())?;
+        if !is_over || flags & HAS_HOLDER != 0 {
+            self.user(flags & SAME_USER != 0, last)?;
+        } else if flags & SAME_USER != 0 {
+            return Err(PackedError::Form);
+        }
+        last.micros = nearby(from, to);
+        let phase = if is_over {
+            let how = HOWS.get(usize::from((flags & HOW) >> 1));
+            Phase::Over {
+                how: *how.ok_or(PackedError::Form)?,
+                holder: last.user.clone().filter(|_| flags & HAS_HOLDER != 0),
+            }
+        } else {
+            self.product(flags & SAME_PRODUCT != 0, last)?;
+            Phase::Live(LivePhase {
+                user: last.user.clone().ok_or(PackedError::Form)?,
+                product: last.product.clone().ok_or(PackedError::Form)?,
+                start: self.instant(from.micros())?,
+                paid_until: self.end(last.micros)?,
+                end: self.end(last.micros)?,
+                cancelled: flags & CANCELLED != 0,
+                suspended: flags & SUSPENDED != 0,
+                parent_ended: flags & PARENT_ENDED != 0,
+            })
+        };
+        Ok(Segment { from, to, phase })
+    }
+
+    fn glance_at_segment(
+        &mut self,
+        user: &UserId,
+        is_asked_for: &dyn Fn(&str) -> bool,
+        glance: &mut Glance,
+    ) -> Result<(), PackedError> {
+        let flags = self.byte()?;
+        let is_live = flags & OVER == 0;
+        self.skip_number()?;
+        self.skip_end()?;
+        if (is_live || flags & HAS_HOLDER != 0) && flags & SAME_USER == 0 {
+            glance.is_held |= self.text()? == user.as_str().as_bytes();
+        }
+        if is_live {
+            if flags & SAME_PRODUCT == 0 {
+                let product = self.text()?;
+                glance.is_given |= std::str::from_utf8(product).is_ok_and(is_asked_for);
+            }
+            self.skip_number()?;
+            self.skip_end()?;
+            self.skip_end()?;
+        }
+        Ok(())
+    }
+
+    fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+        if is_same {
+            return last.user.as_ref().map(|_| ()).ok_or(PackedError::Form);
+        }
+        let text = self.text_of_id()?;
+        let user = match self.asked {
+            Some(asked) if asked.as_str() == text => asked.clone(),
+            Some(_) | None => UserId::new(text)?,
+        };
+        // An id that is written otherwise than it is compared, or that could have been left out.
+        if user.as_str() != text || last.user.as_ref() == Some(&user) {
+            return Err(PackedError::Form);
+        }
+        last.user = Some(user);
+        Ok(())
+    }
+
+    fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+        if is_same {
+            return last.product.as_ref().map(|_| ()).ok_or(PackedError::Form);
+        }
+        let text = self.text_of_id()?;
+        let product = ProductName::new(text)?;
+        if product.as_str() != text || last.product.as_ref() == Some(&product) {
+            return Err(PackedError::Form);
+        }
+        last.product = Some(product);
+        Ok(())
+    }
+
+    fn byte(&mut self) -> Result<u8, PackedError> {
+        let (byte, rest) = self.rest.split_first().ok_or(PackedError::CutOff)?;
+        self.rest = rest;
+        Ok(*byte)
+    }
+
+    fn skip_number(&mut self) -> Result<(), PackedError> {
+        while self.byte()? & 0x80 != 0 {}
+        Ok(())
+    }
+
+    fn skip_end(&mut self) -> Result<(), PackedError> {
+        match self.byte()? {
+            0 => Ok(()),
+            _ => self.skip_number(),
+        }
+    }
+
+    fn number(&mut self) -> Result<u64, PackedError> {
+        let mut number = 0;
+        for place in 0..10 {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            // Nothing is shifted out, and no last byte is one that could have been left out.
+            let is_too_long = place == 9 && bits > 1 || place > 0 && byte == 0;
+            if is_too_long {
+                return Err(PackedError::Form);
+            }
+            number |= bits << (7 * place);
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err(PackedError::Form)
+    }
+
+    fn micros(&mut self, nearby: i64) -> Result<i64, PackedError> {
+        let number = self.number()?;
+        let difference = (number >> 1).cast_signed() ^ -((number & 1).cast_signed());
+        nearby.checked_add(difference).ok_or(PackedError::Form)
+    }
+
+    fn instant(&mut self, nearby: i64) -> Result<Instant, PackedError> {
+        Ok(Instant::from_micros(self.micros(nearby)?)?)
+    }
+
+    fn end(&mut self, nearby: i64) -> Result<End, PackedError> {
+        match self.byte()? {
+            0 => Ok(End::Never),
+            1 => Ok(End::At(self.instant(nearby)?)),
+            _ => Err(PackedError::Form),
+        }
+    }
+
+    fn text_of_id(&mut self) -> Result<&'a str, PackedError> {
+        std::str::from_utf8(self.text()?).map_err(|_| PackedError::Form)
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], PackedError> {
+        let length = usize::try_from(self.number()?).map_err(|_| PackedError::CutOff)?;
+        let length = Some(length).filter(|length| *length <= LONGEST_ID);
+        let (text, rest) = length
+            .and_then(|length| self.rest.split_at_checked(length))
+            .ok_or(PackedError::CutOff)?;
+        self.rest = rest;
+        Ok(text)
+    }
+}
