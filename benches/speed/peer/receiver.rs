@@ -53,8 +53,7 @@ impl Receiver {
         configure(&connection);
         connection
             .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; \
-                 PRAGMA cache_spill = 32768;",
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;",
             )
             .unwrap();
         Self { connection }

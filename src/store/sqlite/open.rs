@@ -224,8 +224,7 @@ fn prepare(
          PRAGMA foreign_keys = OFF;
          PRAGMA recursive_triggers = ON;
          PRAGMA secure_delete = ON;
-         PRAGMA cache_size = -65536;
-         PRAGMA cache_spill = 32768;",
+         PRAGMA cache_size = -65536;",
     )
 }
 
