@@ -27,7 +27,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{Event, RecordedEvent, is_known_at};
-use crate::domain::grant::Anomaly;
 use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
 };
@@ -39,11 +38,13 @@ mod append;
 pub mod chain;
 mod erasure;
 mod memory;
+mod projection;
 mod sqlite;
 
 pub use chain::Hash;
 pub use erasure::{FormerKey, Redaction};
 pub use memory::{MemoryReader, MemoryStore};
+pub use projection::{Projection, RecordedAnomaly};
 pub use sqlite::{FileSizes, SqliteReader, SqliteStore, SqliteStoreOptions};
 
 /// Why a store could not do what was asked.
@@ -553,32 +554,6 @@ pub struct UserGrants {
     pub grants: Vec<(GrantId, Vec<Segment>)>,
     /// Whether the user holds or ever held a grant, also one that was not asked for.
     pub is_holder: bool,
-}
-
-/// What follows from the events of a grant, by all that is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Projection {
-    /// Everyone whom an event of the grant names, events taken back included.
-    pub users: BTreeSet<UserId>,
-    /// Its segments, in order.
-    pub segments: Vec<Segment>,
-    /// Its windows, in order.
-    pub windows: Vec<Window>,
-    /// Its anomalies, by position, index and anomaly.
-    pub anomalies: Vec<RecordedAnomaly>,
-}
-
-/// An anomaly and the event that left it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RecordedAnomaly {
-    /// The entry that recorded the event.
-    pub position: Position,
-    /// The event's place in the delivery.
-    pub index: u32,
-    /// What it left.
-    pub anomaly: Anomaly,
-    /// The grant it was folded for.
-    pub grant: GrantId,
 }
 
 /// A delivery in quarantine.
