@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use self::catalog::Catalog;
 use self::key::{Key, Keys};
 use self::several::Several;
-use self::shard::{Row, Shard};
+use self::shard::{Row, Shard, Spare};
 use self::steps::{Found, begun_by, step};
 use crate::domain::decision::{DenyReason, Verdict, VerdictChange};
 use crate::domain::id::{Position, ProductName, ResourceName, UserId};
@@ -152,9 +152,9 @@ impl AccessIndex {
         for (user, access) in users {
             let user = self.keys.user(user.as_str());
             let rows = rows(&self.keys, user, access);
-            if let Some(grown) = held
-                .shard(user)
-                .replace_or_grow(user, access.is_named, &rows)
+            if let Some(grown) =
+                held.shard(user)
+                    .replace_or_grow(user, access.is_named, &rows, Spare::Little)
             {
                 held = Arc::new(held.with_shard(user, grown));
                 self.held.store(Arc::clone(&held));
@@ -203,7 +203,7 @@ impl Filling {
         let user = self.keys.user(user.as_str());
         let rows = rows(&self.keys, user, access);
         let shard = self.held.shard(user);
-        if let Some(grown) = shard.replace_or_grow_much(user, access.is_named, &rows)
+        if let Some(grown) = shard.replace_or_grow(user, access.is_named, &rows, Spare::Much)
             && let Some(shard) = self.held.shards.get_mut(place_of(user))
         {
             *shard = Arc::new(grown);

@@ -102,26 +102,17 @@ impl Shard {
     }
 
     /// Replaces what is known of a user. If there is no room, gives a shard in which it is done; this one is not changed then.
-    pub(super) fn replace_or_grow(&self, user: Key, is_named: bool, rows: &[Row]) -> Option<Self> {
-        if self.replace(user, is_named, rows) {
-            return None;
-        }
-        let grown = self.grown(rows, Spare::Little);
-        grown.replace(user, is_named, rows);
-        Some(grown)
-    }
-
-    /// As [`Shard::replace_or_grow`], with room for half as much again: for a shard that is being filled.
-    pub(super) fn replace_or_grow_much(
+    pub(super) fn replace_or_grow(
         &self,
         user: Key,
         is_named: bool,
         rows: &[Row],
+        spare: Spare,
     ) -> Option<Self> {
         if self.replace(user, is_named, rows) {
             return None;
         }
-        let grown = self.grown(rows, Spare::Much);
+        let grown = self.grown(rows, spare);
         grown.replace(user, is_named, rows);
         Some(grown)
     }
@@ -245,8 +236,9 @@ impl Shard {
 
 /// How much room there is for more.
 #[derive(Clone, Copy)]
-enum Spare {
+pub(super) enum Spare {
     Little,
+    /// For half as much again: for a shard that is being filled.
     Much,
 }
 

@@ -27,9 +27,8 @@ pub fn verdict_changes(person: &Person, product: &ProductName) -> Vec<VerdictCha
     let mut last = walk.verdict(Instant::FIRST);
     let happenings = happenings(person, product);
     for together in happenings.chunk_by(|(at, _), (next, _)| at == next) {
-        let mut at = Instant::FIRST;
-        for (instant, happening) in together {
-            at = *instant;
+        let [(at, _), ..] = *together else { continue };
+        for (_, happening) in together {
             walk.take(at, *happening);
         }
         let verdict = walk.verdict(at);

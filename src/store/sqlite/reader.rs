@@ -17,8 +17,8 @@ const MOST_FRAMES: u32 = 4_000;
 /// A handle on a SQLite file that only reads.
 ///
 /// To begin a transaction costs more than most questions do, so one is kept open from the second read on to the next, for a
-/// second at most. Before each read the handle looks, in memory that all processes share, whether anybody has written since; if so it
-/// begins anew. So a read that begins after a delivery was acknowledged sees it, whoever took it.
+/// second at most. Before each read the handle looks, in memory that all processes share, whether anybody has written since;
+/// if so it begins anew. So a read that begins after a delivery was acknowledged sees it, whoever took it.
 #[derive(Debug)]
 pub struct SqliteReader {
     keeper: Arc<Mutex<Keeper>>,
@@ -44,12 +44,7 @@ impl SqliteReader {
     /// # Errors
     /// If the file cannot be read.
     pub fn sizes(&mut self) -> Result<FileSizes, StoreError> {
-        let mut keeper = locked(&self.keeper);
-        keeper.rest();
-        let connection = keeper.file.take()?;
-        let sizes = sizes::sizes(&connection)?;
-        keeper.file.connection = Some(connection);
-        Ok(sizes)
+        self.outside_transaction(sizes::sizes)
     }
 
     /// As [`SqliteStore::backup`](super::SqliteStore::backup).
@@ -61,12 +56,20 @@ impl SqliteReader {
         to: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<(), StoreError> {
+        self.outside_transaction(|connection| backup::copy(connection, to, progress))
+    }
+
+    /// What failed leaves the connection behind, whatever state it is in.
+    fn outside_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut keeper = locked(&self.keeper);
         keeper.rest();
         let connection = keeper.file.take()?;
-        backup::copy(&connection, to, progress)?;
+        let done = work(&connection)?;
         keeper.file.connection = Some(connection);
-        Ok(())
+        Ok(done)
     }
 }
 

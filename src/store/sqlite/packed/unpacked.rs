@@ -13,14 +13,10 @@ pub(in crate::store::sqlite) fn unpack(
     bytes: &[u8],
     asked: Option<&UserId>,
 ) -> Result<Vec<Segment>, PackedError> {
-    let Some((form, rest)) = bytes.split_first() else {
-        return Ok(Vec::new());
+    let mut bytes = Bytes {
+        rest: after_form(bytes)?,
+        asked,
     };
-    // A form without a segment would be a second way to write none.
-    if *form != FORM || rest.is_empty() {
-        return Err(PackedError::Form);
-    }
-    let mut bytes = Bytes { rest, asked };
     let mut segments = Vec::with_capacity(4);
     let mut last = Last::default();
     while !bytes.rest.is_empty() {
@@ -45,17 +41,23 @@ pub(in crate::store::sqlite) fn glance(
     is_asked_for: &dyn Fn(&str) -> bool,
 ) -> Result<Glance, PackedError> {
     let mut glance = Glance::default();
-    let Some((form, rest)) = bytes.split_first() else {
-        return Ok(glance);
+    let mut bytes = Bytes {
+        rest: after_form(bytes)?,
+        asked: None,
     };
-    if *form != FORM {
-        return Err(PackedError::Form);
-    }
-    let mut bytes = Bytes { rest, asked: None };
     while !bytes.rest.is_empty() {
         bytes.glance_at_segment(user, is_asked_for, &mut glance)?;
     }
     Ok(glance)
+}
+
+fn after_form(bytes: &[u8]) -> Result<&[u8], PackedError> {
+    match bytes.split_first() {
+        None => Ok(bytes),
+        // A form without a segment would be a second way to write none.
+        Some((form, rest)) if *form == FORM && !rest.is_empty() => Ok(rest),
+        Some(_) => Err(PackedError::Form),
+    }
 }
 
 /// What is left to read.
