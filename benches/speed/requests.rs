@@ -8,6 +8,10 @@ use crate::workload::{DAY, NOW, Random, renewal, subject, user};
 
 /// So many seconds belong to one pass, and so many renewals.
 const IN_PASS: u64 = 100_000;
+/// The ends of different grants lie so far apart, at most.
+const SPREAD: u64 = 30 * DAY;
+/// By how much an end moves from one second to the next: each renewal of a grant reaches further than those before it.
+const REACHED_IN_A_SECOND: u64 = 60;
 
 /// Endless, and never the same in another pass.
 #[derive(Debug)]
@@ -55,7 +59,7 @@ impl<'a> Renewals<'a> {
         }
         let number = self.random.below(self.database.users);
         let grant = self.random.below(3);
-        let until = RECEIVED + (30 + self.random.below(300)) * DAY + self.second % DAY;
+        let until = self.reached_by(number * 3 + grant);
         let told = renewal(SEED, number, grant, self.second, until);
         let request = signed(told.source, &told.body);
         let (product, key) = subject(SEED, number, grant);
@@ -72,6 +76,12 @@ impl<'a> Renewals<'a> {
             },
             request,
         }
+    }
+
+    /// Where the end of a grant lies that is renewed now, after the longest that a reader was ever given at first.
+    fn reached_by(&self, grant: u64) -> u64 {
+        let apart = grant.wrapping_mul(0x9e37_79b9_7f4a_7c15) % SPREAD;
+        RECEIVED + 365 * DAY + apart + (self.second - NOW) * REACHED_IN_A_SECOND
     }
 
     pub(crate) fn take(&mut self, count: usize) -> Vec<Arrived> {
