@@ -2,9 +2,10 @@
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::{
-    DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _,
+    DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _,
 };
-use chrono_tz::Tz;
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 use tenure::{Instant, TimeError};
 
 use crate::failure::Failure;
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 /// How the dates of a file are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Calendar {
-    zone: Option<Tz>,
+    zone: Option<TimeZone>,
     format: Option<String>,
 }
 
@@ -37,13 +38,11 @@ impl Edge {
     }
 }
 
-/// A longer leap of the clocks than any zone has made.
-const LONGEST_LEAP_MINUTES: i64 = 36 * 60;
-
 impl Calendar {
     pub(crate) fn new(zone: Option<&str>, format: Option<&str>) -> Result<Self, Failure> {
         let zone = zone.map(|name| {
-            name.parse::<Tz>().map_err(|_| {
+            // Those that are built in, so that a list says the same on any machine.
+            TimeZoneDatabase::bundled().get(name).map_err(|_| {
                 Failure::Usage(format!(
                     "--zone `{name}` is no time zone: write it as Europe/Berlin, America/New_York or UTC"
                 ))
@@ -78,7 +77,7 @@ impl Calendar {
             return self.whole_day(instant, text, edge);
         }
         let local = self.local(text, edge)?;
-        let zone = self.zone.ok_or_else(|| {
+        let zone = self.zone.as_ref().ok_or_else(|| {
             format!("`{text}` is a time of some time zone: say which with --zone, as Europe/Berlin")
         })?;
         resolved(zone, local)
@@ -91,12 +90,12 @@ impl Calendar {
         if edge == Edge::Begin {
             return Ok(instant);
         }
-        let zone = self.zone.ok_or_else(|| {
+        let zone = self.zone.as_ref().ok_or_else(|| {
             format!("`{text}` names a last day: say of which time zone with --zone, or map it to `until`")
         })?;
-        let utc = DateTime::from_timestamp_micros(instant.micros());
-        let day = utc.map(|utc| utc.with_timezone(&zone).date_naive());
-        let after = edge.of_day(day.ok_or_else(|| out_of_range(text))?, text)?;
+        let after = day_of(zone, instant)
+            .ok_or_else(|| out_of_range(text))
+            .and_then(|day| edge.of_day(day, text))?;
         let found = resolved(zone, after).ok_or_else(|| out_of_range(text))?;
         micros(found, text)
     }
@@ -131,27 +130,53 @@ impl Calendar {
     }
 }
 
+/// The day on which the instant falls in the zone.
+fn day_of(zone: &TimeZone, instant: Instant) -> Option<NaiveDate> {
+    let utc = DateTime::from_timestamp_micros(instant.micros())?;
+    // A few hours at the end of the year 9999 are beyond what the zones know; nothing changes in them.
+    let known = utc.timestamp().min(jiff::Timestamp::MAX.as_second());
+    let offset = zone.to_offset(jiff::Timestamp::from_second(known).ok()?);
+    let local = utc.naive_utc().checked_add_signed(length(offset)?)?;
+    Some(local.date())
+}
+
 /// Clocks that go back say a time twice: the first one counts. Clocks that go forward leave times out: what they leave out
 /// is the instant at which they go forward.
-fn resolved(zone: Tz, local: NaiveDateTime) -> Option<i64> {
-    match zone.from_local_datetime(&local) {
-        LocalResult::Single(found) | LocalResult::Ambiguous(found, _) => {
-            Some(found.timestamp_micros())
+fn resolved(zone: &TimeZone, local: NaiveDateTime) -> Option<i64> {
+    let at = |offset| {
+        let utc = local.checked_sub_signed(length(offset)?)?;
+        Some(utc.and_utc().timestamp_micros())
+    };
+    match zone.to_ambiguous_timestamp(known(local)?).offset() {
+        AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
+            at(offset)
         }
-        LocalResult::None => {
-            // Clocks go forward on a whole minute. The first one after it that there is was reached by going forward.
-            let minutes = (1..=LONGEST_LEAP_MINUTES).filter_map(TimeDelta::try_minutes);
-            let whole = local.and_utc().timestamp().div_euclid(60).checked_mul(60)?;
-            let whole = DateTime::from_timestamp(whole, 0)?.naive_utc();
-            let mut later = minutes.filter_map(|leap| whole.checked_add_signed(leap));
-            later.find_map(|later| match zone.from_local_datetime(&later) {
-                LocalResult::Single(found) | LocalResult::Ambiguous(found, _) => {
-                    Some(found.timestamp_micros())
-                }
-                LocalResult::None => None,
-            })
+        AmbiguousOffset::Gap { before, .. } => {
+            // By the clocks as they were before, what was left out comes when they have gone forward.
+            let after = jiff::Timestamp::from_microsecond(at(before)?.checked_add(1)?).ok()?;
+            let forward = zone.preceding(after).next()?;
+            Some(forward.timestamp().as_microsecond())
         }
     }
+}
+
+/// The time as zones know it. They end shortly before the year 10000, and nothing changes in the last of its days.
+fn known(local: NaiveDateTime) -> Option<civil::DateTime> {
+    let last = civil::date(9999, 12, 30).at(0, 0, 0, 0);
+    if local.year() > 9999 {
+        return Some(last);
+    }
+    let year = i16::try_from(local.year()).ok()?;
+    let (month, day) = (i8::try_from(local.month()), i8::try_from(local.day()));
+    let (hour, minute) = (i8::try_from(local.hour()), i8::try_from(local.minute()));
+    let second = i8::try_from(local.second());
+    let date = civil::Date::new(year, month.ok()?, day.ok()?).ok()?;
+    let time = civil::Time::new(hour.ok()?, minute.ok()?, second.ok()?, 0).ok()?;
+    Some(date.to_datetime(time).min(last))
+}
+
+fn length(offset: Offset) -> Option<TimeDelta> {
+    TimeDelta::try_seconds(i64::from(offset.seconds()))
 }
 
 fn micros(micros: i64, text: &str) -> Result<Instant, String> {
@@ -328,6 +353,34 @@ mod tests {
         }
         let unzoned = read(None, None, "2026-05-31T12:00:00Z", Edge::After);
         assert!(unzoned.contains("--zone"), "{unzoned}");
+    }
+
+    #[test]
+    fn the_last_days_there_are_can_be_told() {
+        for (zone, text, expected) in [
+            ("UTC", "9999-12-31", "9999-12-31T00:00:00Z"),
+            ("UTC", "9999-12-31 23:59", "9999-12-31T23:59:00Z"),
+            ("Europe/Berlin", "9999-12-31", "9999-12-30T23:00:00Z"),
+            ("America/New_York", "9999-12-31", "9999-12-31T05:00:00Z"),
+        ] {
+            assert_eq!(
+                read(Some(zone), None, text, Edge::Begin),
+                expected,
+                "{zone}"
+            );
+        }
+        let (berlin, last) = (Some("Europe/Berlin"), "9999-12-31T10:00:00Z");
+        assert_eq!(
+            read(berlin, None, last, Edge::After),
+            "9999-12-31T23:00:00Z"
+        );
+        let beyond = read(
+            Some("America/New_York"),
+            None,
+            "9999-12-31 20:00",
+            Edge::Begin,
+        );
+        assert!(beyond.contains("outside the years"), "{beyond}");
     }
 
     #[test]
