@@ -73,6 +73,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// Whether somebody writes, who will see to those that wait.
     is_led: bool,
+    /// How many were written together the last time.
+    last_together: usize,
 }
 
 /// A delivery whose caller waits for the receipt.
@@ -101,6 +103,8 @@ enum News {
 
 /// The most deliveries in one transaction: beyond that a durable commit is a small part of the cost.
 const MOST: usize = 1_000;
+/// How often in a row the processor is offered to others without anyone coming, before those who are there are written.
+const OFFERS: u32 = 4;
 
 impl<S: Store> Intake<S> {
     /// An intake for the engine.
@@ -181,12 +185,25 @@ impl<S: Store> Shared<S> {
         let _handing_on = HandingOn(&self.queue);
         let mut engine = locked(&self.engine);
         // Only now, for whoever came while the engine was busy is taken along.
-        let mut group = {
+        self.gathered().take(&mut engine);
+    }
+
+    /// Those who wait. Callers who were just answered together often come again, each as soon as it is given the processor:
+    /// written without them, they would need another commit. Who was alone the last time waits for nobody.
+    fn gathered(&self) -> Group {
+        let (mut seen, mut vain_offers) = (0, 0);
+        loop {
             let mut queue = locked(&self.queue);
             let count = queue.waiting.len().min(MOST);
-            Group(queue.waiting.drain(..count).collect())
-        };
-        group.take(&mut engine);
+            if count >= queue.last_together || vain_offers == OFFERS {
+                queue.last_together = count;
+                return Group(queue.waiting.drain(..count).collect());
+            }
+            drop(queue);
+            vain_offers = if count > seen { 0 } else { vain_offers + 1 };
+            seen = count;
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -207,7 +224,7 @@ impl Drop for HandingOn<'_> {
 struct Group(Vec<Waiting>);
 
 impl Group {
-    fn take<S: Store>(&mut self, engine: &mut Engine<S>) {
+    fn take<S: Store>(mut self, engine: &mut Engine<S>) {
         let Some(now) = self.0.iter().map(|it| it.now).max() else {
             return;
         };
