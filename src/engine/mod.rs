@@ -39,6 +39,7 @@ mod people;
 mod plan;
 mod quarantine;
 mod reader;
+mod rebuild;
 mod reconcile;
 mod repetition;
 mod sources;

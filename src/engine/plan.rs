@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::facts::{linked_ids, project, rules_at};
 use super::ingest::{refuse_reserved, rules_entry};
 use super::reader::Reader;
+use super::rebuild::fold_again;
 use super::sources::source_names;
-use super::verify::{Progress, fold_again};
+use super::verify::Progress;
 use super::{Engine, EngineError};
 use crate::domain::difference::{
     AccessChange, Comparison, Direction, Held, RulesNote, altered_sources, notes,

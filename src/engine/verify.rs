@@ -1,21 +1,18 @@
-//! Rebuilding the projection from the log, and verifying both.
+//! Verifying the log, and that the projection follows from it.
 
+use super::EngineError;
 use super::erasing::record::Left;
 use super::erasing::verifying::{is_as_left, knows_no_other};
 use super::facts::{project, rules_at};
 use super::head::KeptHead;
 use super::reader::Reader;
-use super::{Engine, EngineError};
 use crate::domain::event::{Event, RecordedEvent, Statement};
 use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
-use crate::domain::rules::Rules;
 use crate::store::chain::hash;
-use crate::store::{
-    Entry, Hash, RecordedLink, Snapshot, Store, StoreError, StoreReader, Transaction,
-};
+use crate::store::{Entry, Hash, RecordedLink, Snapshot, StoreError, StoreReader};
 
 /// How many entries or grants are held in memory at a time.
-const CHUNK: usize = 1_000;
+pub(super) const CHUNK: usize = 1_000;
 
 /// How far a long work has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,52 +101,6 @@ impl Fault {
             Self::Cut { end, .. } => Some(Position(end.0.saturating_add(1))),
             Self::Contradiction(_) | Self::Erased | Self::Projection(_) | Self::Stray(_) => None,
         }
-    }
-}
-
-impl<S: Store> Engine<S> {
-    /// Drops the projection and folds every grant again, in one transaction: until it is done the old one stands. Gives the
-    /// number of grants.
-    ///
-    /// # Errors
-    /// If the store fails; the old projection then stands.
-    pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<u64, EngineError> {
-        self.store.write_anew(|transaction| {
-            let rules = rules_at(&transaction.rules()?, None);
-            let total = transaction.statistics()?.grants;
-            transaction.clear_projections()?;
-            Ok(fold_again(transaction, &|_| true, &rules, total, progress)?)
-        })
-    }
-}
-
-/// Folds every grant that `is_meant` under the rules, and projects it. Gives how many these are; `total` is how many there
-/// may be.
-pub(super) fn fold_again(
-    transaction: &mut dyn Transaction,
-    is_meant: &dyn Fn(&GrantId) -> bool,
-    rules: &Rules,
-    total: u64,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<u64, StoreError> {
-    let mut done = 0;
-    let mut after: Option<GrantId> = None;
-    loop {
-        let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
-        let Some(last) = grants.last().cloned() else {
-            return Ok(done);
-        };
-        for grant in grants.iter().filter(|grant| is_meant(grant)) {
-            let projection = project(&*transaction, grant, rules, None)?;
-            transaction.project(grant, projection.as_ref())?;
-            done += 1;
-        }
-        progress(Progress {
-            what: "grants",
-            done,
-            total: total.max(done),
-        });
-        after = Some(last);
     }
 }
 

@@ -44,7 +44,7 @@ mod sqlite;
 pub use chain::Hash;
 pub use erasure::{FormerKey, Redaction};
 pub use memory::{MemoryReader, MemoryStore};
-pub use projection::{Projection, RecordedAnomaly};
+pub use projection::{Projected, Projection, RecordedAnomaly};
 pub use sqlite::{FileSizes, SqliteReader, SqliteStore, SqliteStoreOptions};
 
 /// Why a store could not do what was asked.
@@ -356,6 +356,15 @@ pub trait Transaction: Snapshot {
         grant: &GrantId,
         projection: Option<&Projection>,
     ) -> Result<(), StoreError>;
+    /// As [`Transaction::project`], but takes nothing that is stored of the grant on trust: all of it is compared, and replaced
+    /// if anything differs. Says whether it did.
+    fn mend(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<&Projection>,
+    ) -> Result<bool, StoreError>;
+    /// Counts how much the projection holds, whatever the figures say that are kept beside it, and corrects these.
+    fn count_anew(&mut self) -> Result<Projected, StoreError>;
     /// Removes the projections of all grants.
     fn clear_projections(&mut self) -> Result<(), StoreError>;
     /// Remembers that a batch of lines of a run was taken.

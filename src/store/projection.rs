@@ -31,3 +31,29 @@ pub struct RecordedAnomaly {
     /// The grant it was folded for.
     pub grant: GrantId,
 }
+
+/// How much a projection holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Projected {
+    /// Grants of which something is known.
+    pub grants: u64,
+    /// Users that one of them names, counted once for each, unless it never stood in any way.
+    pub users: u64,
+    /// Windows.
+    pub windows: u64,
+    /// Anomalies.
+    pub anomalies: u64,
+}
+
+impl Projected {
+    /// Adds the projection of one grant more.
+    pub fn add(&mut self, projection: &Projection) {
+        let size = |length| u64::try_from(length).unwrap_or(u64::MAX);
+        self.grants += 1;
+        if !projection.segments.is_empty() {
+            self.users += size(projection.users.len());
+        }
+        self.windows += size(projection.windows.len());
+        self.anomalies += size(projection.anomalies.len());
+    }
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tenure::store::{
-    BatchMark, FormerKey, Head, NewEntry, Packet, Projection, RecordedAnomaly, RecordedLink,
-    RecordedRules, Redaction, Snapshot, Transaction, UserGrants,
+    BatchMark, FormerKey, Head, NewEntry, Packet, Projected, Projection, RecordedAnomaly,
+    RecordedLink, RecordedRules, Redaction, Snapshot, Transaction, UserGrants,
 };
 use tenure::{
     DedupeKey, Entry, EntryFilter, GrantId, GrantKey, Hash, Instant, Mention, Parked, Position,
@@ -243,6 +243,18 @@ impl Transaction for Altered<'_> {
         let mut projection = projection.cloned();
         projection.iter_mut().for_each(self.seam.project);
         self.inner.project(grant, projection.as_ref())
+    }
+    fn mend(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<&Projection>,
+    ) -> Result<bool, StoreError> {
+        let mut projection = projection.cloned();
+        projection.iter_mut().for_each(self.seam.project);
+        self.inner.mend(grant, projection.as_ref())
+    }
+    fn count_anew(&mut self) -> Result<Projected, StoreError> {
+        self.inner.count_anew()
     }
     fn clear_projections(&mut self) -> Result<(), StoreError> {
         self.inner.clear_projections()

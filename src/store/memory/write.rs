@@ -13,9 +13,9 @@ use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::chain::{self, Salts};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Packet, Parked, Projection,
-    RecordedAnomaly, RecordedLink, RecordedRules, Redaction, RunId, Settled, Snapshot, Statistics,
-    StoreError, Transaction, append,
+    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Packet, Parked, Projected,
+    Projection, RecordedAnomaly, RecordedLink, RecordedRules, Redaction, RunId, Settled, Snapshot,
+    Statistics, StoreError, Transaction, append,
 };
 
 /// Takes one change back.
@@ -280,6 +280,25 @@ impl Transaction for Session<'_> {
             tables.set_projection(&grant, before);
         });
         Ok(())
+    }
+
+    fn mend(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<&Projection>,
+    ) -> Result<bool, StoreError> {
+        let differs = self.tables.projections.get(grant) != projection;
+        if differs {
+            self.project(grant, projection)?;
+        }
+        Ok(differs)
+    }
+
+    fn count_anew(&mut self) -> Result<Projected, StoreError> {
+        let mut projected = Projected::default();
+        let projections = self.tables.projections.values();
+        projections.for_each(|it| projected.add(it));
+        Ok(projected)
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {

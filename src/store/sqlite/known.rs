@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::queries::{HAS_FORMER_KEYS, HAS_LINKS, HAS_PARENTS, HAS_USER_STATEMENTS, HEAD, RULES};
+use super::queries::{
+    HAS_FORMER_KEYS, HAS_LINKS, HAS_PARENTS, HAS_USER_STATEMENTS, HAS_WITHDRAWALS, HEAD, RULES,
+};
 use super::rows::Columns as _;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::time::RecordedAt;
@@ -15,7 +17,7 @@ pub(super) struct Known {
     head: Option<Head>,
     rules: Option<Arc<[RecordedRules]>>,
     /// By [`Rare`].
-    exists: [Option<bool>; 4],
+    exists: [Option<bool>; 5],
 }
 
 /// What most logs have none of, or little: where there is none, nobody has to look for it.
@@ -29,6 +31,8 @@ pub(super) enum Rare {
     UserStatement,
     /// Keys that held an erased id.
     FormerKey,
+    /// Deliveries taken back.
+    Withdrawal,
 }
 
 impl Rare {
@@ -38,6 +42,7 @@ impl Rare {
             Self::Parent => HAS_PARENTS,
             Self::UserStatement => HAS_USER_STATEMENTS,
             Self::FormerKey => HAS_FORMER_KEYS,
+            Self::Withdrawal => HAS_WITHDRAWALS,
         }
     }
 }
@@ -125,7 +130,8 @@ impl Session<'_> {
             }
             Statement::User(_) => known.add(Rare::UserStatement),
             Statement::Grant(statement) if statement.parent().is_some() => known.add(Rare::Parent),
-            Statement::Grant(_) | Statement::Withdrawal { .. } => {}
+            Statement::Withdrawal { .. } => known.add(Rare::Withdrawal),
+            Statement::Grant(_) => {}
         }
     }
 

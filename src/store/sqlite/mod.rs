@@ -17,6 +17,8 @@ mod contradiction;
 mod figures;
 mod keeping;
 mod known;
+mod mend;
+mod of_grant;
 mod open;
 mod packed;
 #[cfg(test)]

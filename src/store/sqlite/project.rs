@@ -1,11 +1,13 @@
 //! Replacing the projection of a grant. Most of it stays from one event to the next, so only what differs is written.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
 
 use super::Session;
+use super::of_grant::of_grant;
 use super::packed::pack;
 use super::queries::GRANT;
-use super::read::of_grant;
 use super::rows;
 use crate::domain::id::{GrantId, UserId};
 use crate::domain::window::{Segment, Window, windows};
@@ -24,7 +26,8 @@ const DELETE_WINDOW: &str = "DELETE FROM windows \
      WHERE user_id = ?1 AND start_at = ?2 AND source = ?3 AND grant_key = ?4";
 const PUT_ANOMALY: &str = "INSERT INTO anomalies (position, event_index, source, grant_key, anomaly) \
      VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-const DELETE_ANOMALIES: &str = "DELETE FROM anomalies WHERE source = ?1 AND grant_key = ?2";
+const DELETE_ANOMALY: &str = "DELETE FROM anomalies \
+     WHERE position = ?1 AND event_index = ?2 AND source = ?3 AND grant_key = ?4 AND anomaly = ?5";
 
 /// The row of a grant.
 struct Kept {
@@ -47,21 +50,32 @@ impl Session<'_> {
         match (kept, projection) {
             (None, None) => Ok(()),
             (Some(kept), None) => self.remove(grant, &kept),
-            (None, Some(new)) => {
-                let segments = pack(&new.segments);
-                self.put_grant(grant, new, &segments)?;
-                self.add(|totals| totals.grants += 1);
-                self.repeat_segments(grant, &new.users, &segments)?;
-                // Without a row there is nothing else stored, so there is nothing to compare with.
-                self.put_windows(grant, &new.windows)?;
-                self.put_anomalies(grant, &new.anomalies)
-            }
+            // Without a row there is nothing else stored, so there is nothing to compare with.
+            (None, Some(new)) => self.put_projection(grant, new),
             (Some(kept), Some(new)) => self.replace(grant, &kept, new),
         }
     }
 
+    /// Writes a projection of which nothing is stored.
+    pub(super) fn put_projection(
+        &self,
+        grant: &GrantId,
+        new: &Projection,
+    ) -> Result<(), StoreError> {
+        let segments = pack(&new.segments);
+        self.put_grant(grant, new, &segments)?;
+        self.add(|totals| totals.grants += 1);
+        self.repeat_segments(grant, &new.users, &segments)?;
+        self.put_windows(grant, &new.windows)?;
+        self.put_anomalies(grant, &new.anomalies)
+    }
+
+    pub(super) fn delete_grant(&self, grant: &GrantId) -> Result<usize, StoreError> {
+        self.run(DELETE_GRANT, of_grant(grant))
+    }
+
     fn remove(&self, grant: &GrantId, kept: &Kept) -> Result<(), StoreError> {
-        self.run(DELETE_GRANT, of_grant(grant))?;
+        self.delete_grant(grant)?;
         self.add(|totals| totals.grants -= 1);
         self.repeat_segments(grant, &self.users_named(grant)?, &[])?;
         self.replace_windows(grant, &windows(&kept.segments), &[])?;
@@ -93,18 +107,19 @@ impl Session<'_> {
         self.run(PUT_GRANT, params).map(|_| ())
     }
 
-    fn repeat_segments<'u>(
+    pub(super) fn repeat_segments<'u>(
         &self,
         grant: &GrantId,
         users: impl IntoIterator<Item = &'u UserId>,
         segments: &[u8],
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         let [source, key] = of_grant(grant);
+        let mut altered = 0;
         for user in users {
             let params = params![user.as_str(), source, key, segments];
-            self.run(REPEAT_SEGMENTS, params)?;
+            altered += self.run(REPEAT_SEGMENTS, params)?;
         }
-        Ok(())
+        Ok(altered)
     }
 
     /// Keeps the windows that are alike. The last one, whose end alone was moved, is changed in its place.
@@ -156,26 +171,32 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Keeps the anomalies that are alike: of a long grant most are, and they lie far apart.
     fn replace_anomalies(
         &self,
         grant: &GrantId,
         kept: &Kept,
-        anomalies: &[RecordedAnomaly],
+        new: &[RecordedAnomaly],
     ) -> Result<(), StoreError> {
-        if kept.anomalies == rows::limit(anomalies.len())
-            && (anomalies.is_empty() || self.anomalies(grant)? == anomalies)
-        {
-            return Ok(());
+        if kept.anomalies == 0 {
+            return self.put_anomalies(grant, new);
         }
-        let deleted = self.run(DELETE_ANOMALIES, of_grant(grant))?;
-        self.add(|totals| totals.anomalies -= rows::limit(deleted));
-        self.put_anomalies(grant, anomalies)
+        let old: BTreeSet<RecordedAnomaly> = self.anomalies(grant)?.into_iter().collect();
+        let new: BTreeSet<RecordedAnomaly> = new.iter().cloned().collect();
+        let [source, key] = of_grant(grant);
+        for anomaly in old.difference(&new) {
+            let position = rows::number(anomaly.position);
+            let params = params![position, anomaly.index, source, key, anomaly.anomaly.name()];
+            let deleted = self.run(DELETE_ANOMALY, params)?;
+            self.add(|totals| totals.anomalies -= rows::limit(deleted));
+        }
+        self.put_anomalies(grant, new.difference(&old))
     }
 
-    fn put_anomalies(
+    fn put_anomalies<'a>(
         &self,
         grant: &GrantId,
-        anomalies: &[RecordedAnomaly],
+        anomalies: impl IntoIterator<Item = &'a RecordedAnomaly>,
     ) -> Result<(), StoreError> {
         let [source, key] = of_grant(grant);
         for anomaly in anomalies {

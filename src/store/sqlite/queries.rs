@@ -1,6 +1,6 @@
 //! The statements that read. Every one is a look-up in an index; `plans.rs` checks it.
 
-use super::rows::{entry_columns, event_columns};
+use super::rows::{entry_columns, event_columns, event_columns_but_withdrawn_at};
 use crate::store::EntryFilter;
 
 pub(super) const HEAD: &str = "SELECT position, recorded_at, hash FROM deliveries \
@@ -41,6 +41,12 @@ pub(super) const GRANT_EVENTS: &str = concat!(
     event_columns!(),
     " FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
 );
+/// As [`GRANT_EVENTS`], where nothing was ever withdrawn.
+pub(super) const GRANT_EVENTS_ALL_STANDING: &str = concat!(
+    "SELECT ",
+    event_columns_but_withdrawn_at!(),
+    "NULL FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
+);
 pub(super) const USER_EVENTS: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -64,6 +70,8 @@ pub(super) const HAS_PARENTS: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXE
      WHERE source > '' AND parent IS NOT NULL)";
 pub(super) const HAS_USER_STATEMENTS: &str = "SELECT EXISTS (SELECT 1 FROM events INDEXED BY events_by_user \
      WHERE grant_key = '' AND user_id > '')";
+pub(super) const HAS_WITHDRAWALS: &str =
+    "SELECT EXISTS (SELECT 1 FROM withdrawals WHERE source > '')";
 pub(super) const HAS_FORMER_KEYS: &str =
     "SELECT EXISTS (SELECT 1 FROM former_keys WHERE digest > x'')";
 pub(super) const GRANTS_NAMING: &str =
@@ -113,6 +121,8 @@ pub(super) const GRANT_USERS: &str =
     "SELECT user_id, other_user_id FROM events WHERE source = ?1 AND grant_key = ?2";
 pub(super) const SEGMENTS_NAMING: &str = "SELECT source, grant_key, segments FROM segments \
      WHERE user_id = ?1 ORDER BY source, grant_key";
+pub(super) const SEGMENTS: &str =
+    "SELECT segments FROM segments WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3";
 pub(super) const SEGMENTS_AFTER: &str = "SELECT source, grant_key, segments, user_id FROM segments \
      WHERE user_id > ?1 ORDER BY user_id, source, grant_key";
 pub(super) const WINDOWS: &str = "SELECT start_at, end_at, user_id, product FROM windows \

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use rusqlite::{named_params, params};
 
 use super::known::Rare;
+use super::of_grant::of_grant;
 use super::queries::{
-    ANOMALIES, ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY,
-    ERASURES, EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS, GRANT_USERS, GRANTS_AFTER,
-    GRANTS_NAMING, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER,
+    ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY, ERASURES,
+    EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS, GRANT_EVENTS_ALL_STANDING,
+    GRANTS_AFTER, GRANTS_NAMING, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER,
     LINKS_OF_ALIAS, LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING,
     PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, SEGMENTS_AFTER, SEGMENTS_NAMING, USER_EVENTS,
-    USERS_AFTER, USERS_STATED_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS, WINDOWS_OF,
+    USERS_AFTER, USERS_STATED_AFTER, WINDOW_BOUNDS_AFTER, WINDOWS_OF,
 };
 use super::rows::{self, Columns};
 use super::{Session, queries};
@@ -103,7 +104,11 @@ impl Snapshot for Session<'_> {
     }
 
     fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.all(GRANT_EVENTS, of_grant(grant), rows::event)
+        let sql = match self.has(Rare::Withdrawal)? {
+            true => GRANT_EVENTS,
+            false => GRANT_EVENTS_ALL_STANDING,
+        };
+        self.all(sql, of_grant(grant), rows::event)
     }
 
     fn user_events(
@@ -410,11 +415,6 @@ impl Snapshot for Session<'_> {
     }
 }
 
-/// The source and the key, as parameters.
-pub(super) fn of_grant(grant: &GrantId) -> [&str; 2] {
-    [grant.source.as_str(), grant.key.as_str()]
-}
-
 fn link(event: RecordedEvent) -> Option<RecordedLink> {
     let (user, alias) = match event.event.statement {
         Statement::Link { user, alias } => (user, alias),
@@ -426,28 +426,4 @@ fn link(event: RecordedEvent) -> Option<RecordedLink> {
         recorded_at: event.recorded_at,
         withdrawn_at: event.withdrawn_at,
     })
-}
-
-impl Session<'_> {
-    /// Everyone whom an event of the grant names.
-    pub(super) fn users_named(&self, grant: &GrantId) -> Result<BTreeSet<UserId>, StoreError> {
-        let mut users = BTreeSet::new();
-        self.each(GRANT_USERS, of_grant(grant), |row| {
-            users.extend(row.id_or_null(0, UserId::new)?);
-            users.extend(row.id_or_null(1, UserId::new)?);
-            Ok(true)
-        })?;
-        Ok(users)
-    }
-
-    fn windows(&self, user: &UserId, grant: &GrantId) -> Result<Vec<Window>, StoreError> {
-        let [source, key] = of_grant(grant);
-        self.all(WINDOWS, [user.as_str(), source, key], rows::window)
-    }
-
-    pub(super) fn anomalies(&self, grant: &GrantId) -> Result<Vec<RecordedAnomaly>, StoreError> {
-        let mut anomalies = self.all(ANOMALIES, of_grant(grant), rows::anomaly)?;
-        anomalies.sort_unstable();
-        Ok(anomalies)
-    }
 }

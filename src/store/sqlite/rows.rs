@@ -236,12 +236,21 @@ pub(super) fn settled_columns(settled: &Settled) -> (&'static str, Option<i64>) 
 const LINKED: &str = "linked";
 const WITHDRAWN: &str = "withdrawn";
 
-macro_rules! event_columns {
+macro_rules! event_columns_but_withdrawn_at {
     () => {
         "e.source, e.grant_key, e.position, e.event_index, e.change, e.effective_at, e.recorded_at, e.sequence, \
-         e.delivery_source, e.dedupe_key, e.user_id, e.other_user_id, e.product, e.statement, \
-         (SELECT w.recorded_at FROM withdrawals w WHERE w.source = e.delivery_source \
-          AND w.dedupe_key = e.dedupe_key AND e.change <> 'withdrawn')"
+         e.delivery_source, e.dedupe_key, e.user_id, e.other_user_id, e.product, e.statement, "
+    };
+}
+pub(super) use event_columns_but_withdrawn_at;
+
+macro_rules! event_columns {
+    () => {
+        concat!(
+            event_columns_but_withdrawn_at!(),
+            "(SELECT w.recorded_at FROM withdrawals w WHERE w.source = e.delivery_source \
+             AND w.dedupe_key = e.dedupe_key AND e.change <> 'withdrawn')"
+        )
     };
 }
 pub(super) use event_columns;

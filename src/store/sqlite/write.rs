@@ -2,7 +2,7 @@
 
 use rusqlite::{ErrorCode, params};
 
-use super::read::of_grant;
+use super::of_grant::of_grant;
 use super::redact::PUT_ERASED;
 use super::rows::{self, StatementColumns};
 use super::{Session, must_reopen};
@@ -11,8 +11,8 @@ use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{GrantId, GrantKey, Position, SourceName};
 use crate::store::chain::{self, Hash};
 use crate::store::{
-    BatchMark, EntryKind, FormerKey, Head, NewEntry, Packet, Projection, Redaction, RunId, Settled,
-    Snapshot as _, StoreError, Transaction, append,
+    BatchMark, EntryKind, FormerKey, Head, NewEntry, Packet, Projected, Projection, Redaction,
+    RunId, Settled, Snapshot as _, StoreError, Transaction, append,
 };
 
 const INSERT_DELIVERY: &str = "INSERT INTO deliveries (position, kind, of_position, source, dedupe_key, recorded_at, \
@@ -123,6 +123,18 @@ impl Transaction for Session<'_> {
         projection: Option<&Projection>,
     ) -> Result<(), StoreError> {
         self.replace_projection(grant, projection)
+    }
+
+    fn mend(
+        &mut self,
+        grant: &GrantId,
+        projection: Option<&Projection>,
+    ) -> Result<bool, StoreError> {
+        self.mend_projection(grant, projection)
+    }
+
+    fn count_anew(&mut self) -> Result<Projected, StoreError> {
+        self.count_projected()
     }
 
     fn clear_projections(&mut self) -> Result<(), StoreError> {

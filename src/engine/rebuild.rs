@@ -1,0 +1,80 @@
+//! Rebuilding the projection from the log.
+
+use super::facts::{project, rules_at};
+use super::verify::{CHUNK, Progress};
+use super::{Engine, EngineError};
+use crate::domain::id::GrantId;
+use crate::domain::rules::Rules;
+use crate::store::{Projected, Store, StoreError, Transaction};
+
+impl<S: Store> Engine<S> {
+    /// Folds every grant again and replaces what is stored of it where that differs, in one transaction: until it is done the
+    /// old projection stands. Where something is stored that belongs to no grant of the log, all of the projection is
+    /// dropped and made anew. Gives the number of grants.
+    ///
+    /// # Errors
+    /// If the store fails; the old projection then stands.
+    pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<u64, EngineError> {
+        self.store.write_anew(|transaction| {
+            let rules = rules_at(&transaction.rules()?, None);
+            let total = transaction.statistics()?.grants;
+            let mut projected = Projected::default();
+            let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
+                let projection = project(&*transaction, grant, &rules, None)?;
+                projection.iter().for_each(|it| projected.add(it));
+                transaction.mend(grant, projection.as_ref()).map(|_| ())
+            };
+            let done = each_grant(transaction, &|_| true, total, &mut mend, progress)?;
+            // What belongs there is there now. If there is no more than that, nothing else is.
+            if transaction.count_anew()? == projected {
+                return Ok(done);
+            }
+            transaction.clear_projections()?;
+            Ok(fold_again(transaction, &|_| true, &rules, total, progress)?)
+        })
+    }
+}
+
+/// Folds every grant that `is_meant` under the rules, and projects it. Gives how many these are; `total` is how many there
+/// may be.
+pub(super) fn fold_again(
+    transaction: &mut dyn Transaction,
+    is_meant: &dyn Fn(&GrantId) -> bool,
+    rules: &Rules,
+    total: u64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<u64, StoreError> {
+    let mut fold = |transaction: &mut dyn Transaction, grant: &GrantId| {
+        let projection = project(&*transaction, grant, rules, None)?;
+        transaction.project(grant, projection.as_ref())
+    };
+    each_grant(transaction, is_meant, total, &mut fold, progress)
+}
+
+/// Does `work` for every grant of the log that `is_meant`, in their order.
+fn each_grant(
+    transaction: &mut dyn Transaction,
+    is_meant: &dyn Fn(&GrantId) -> bool,
+    total: u64,
+    work: &mut dyn FnMut(&mut dyn Transaction, &GrantId) -> Result<(), StoreError>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<u64, StoreError> {
+    let mut done = 0;
+    let mut after: Option<GrantId> = None;
+    loop {
+        let grants = transaction.grants_after(after.as_ref(), CHUNK)?;
+        let Some(last) = grants.last().cloned() else {
+            return Ok(done);
+        };
+        for grant in grants.iter().filter(|grant| is_meant(grant)) {
+            work(transaction, grant)?;
+            done += 1;
+        }
+        progress(Progress {
+            what: "grants",
+            done,
+            total: total.max(done),
+        });
+        after = Some(last);
+    }
+}

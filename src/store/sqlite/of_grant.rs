@@ -1,0 +1,43 @@
+//! What is stored of one grant.
+
+use std::collections::BTreeSet;
+
+use super::Session;
+use super::queries::{ANOMALIES, GRANT_USERS, WINDOWS};
+use super::rows::{self, Columns as _};
+use crate::domain::id::{GrantId, UserId};
+use crate::domain::window::Window;
+use crate::store::{RecordedAnomaly, StoreError};
+
+/// The source and the key, as parameters.
+pub(super) fn of_grant(grant: &GrantId) -> [&str; 2] {
+    [grant.source.as_str(), grant.key.as_str()]
+}
+
+impl Session<'_> {
+    /// Everyone whom an event of the grant names.
+    pub(super) fn users_named(&self, grant: &GrantId) -> Result<BTreeSet<UserId>, StoreError> {
+        let mut users = BTreeSet::new();
+        self.each(GRANT_USERS, of_grant(grant), |row| {
+            users.extend(row.id_or_null(0, UserId::new)?);
+            users.extend(row.id_or_null(1, UserId::new)?);
+            Ok(true)
+        })?;
+        Ok(users)
+    }
+
+    pub(super) fn windows(
+        &self,
+        user: &UserId,
+        grant: &GrantId,
+    ) -> Result<Vec<Window>, StoreError> {
+        let [source, key] = of_grant(grant);
+        self.all(WINDOWS, [user.as_str(), source, key], rows::window)
+    }
+
+    pub(super) fn anomalies(&self, grant: &GrantId) -> Result<Vec<RecordedAnomaly>, StoreError> {
+        let mut anomalies = self.all(ANOMALIES, of_grant(grant), rows::anomaly)?;
+        anomalies.sort_unstable();
+        Ok(anomalies)
+    }
+}
