@@ -1,12 +1,15 @@
 //! Measures 7 and 10: everything anew, by the same rules or by others.
 //!
-//! `Engine::rebuild` reads every event in the order of its grant, folds all grants and writes states, segments, windows and
-//! anomalies back, durably, in one transaction. The peers only read and fold into a hash map, on one core, and write
-//! nothing: from typed columns; from bodies that are parsed into borrowed structs; and the bare scan of all bodies is the
-//! floor for whatever reads them. The log keeps what was decoded, so a rebuild decodes nothing; there is none from bodies.
+//! `Engine::rebuild` reads every event in the order of its grant, folds all grants and holds segments, windows and anomalies
+//! against what is stored; what differs it writes, durably, in one transaction. That is nothing where the projection is
+//! sound, and everything where it was lost: both are measured. The peers only read and fold into a hash map, on one core,
+//! and compare and write nothing: from typed columns; from bodies that are parsed into borrowed structs; and the bare scan
+//! of all bodies is the floor for whatever reads them. The log keeps what was decoded, so a rebuild decodes nothing; there
+//! is none from bodies.
 //!
 //! `Reader::plan` is made for rules under which every source folds otherwise, so that every grant is folded under both.
 
+use tenure::rusqlite::Connection;
 use tenure::{Length, Policy, Progress, Reader, Rules, SourceRules, SqliteStore};
 
 use super::Run;
@@ -32,6 +35,7 @@ pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
 fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
     let by_hand = run.database.by_hand();
     let (mut columns, mut bodies, mut scan) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lost = Vec::new();
     let mut peaks = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (taken, ours) = counted(|| rebuild(run));
@@ -41,6 +45,8 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
         assert_eq!(folded.grants() as u64, run.database.users * 3);
         columns.push((ours, count as f64 / took));
         drop(folded);
+        lose_projection(run);
+        lost.push((rebuild(run), count as f64 / took));
         let (took, (folded, count)) = seconds(|| of_bodies(&by_hand));
         assert_eq!(folded.grants() as u64, run.database.users * 3);
         bodies.push((ours, count as f64 / took));
@@ -59,6 +65,12 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
             "typed columns, fold",
             &columns,
             Reach::AtLeast(1.0),
+        ),
+        row(
+            "rebuild of a lost projection, events",
+            "typed columns, fold",
+            &lost,
+            Reach::Told,
         ),
         row(
             "rebuild, events",
@@ -89,6 +101,17 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
         "the log holds decoded events; nothing decodes all of it again",
     ));
     rows
+}
+
+fn lose_projection(run: &Run<'_>) {
+    let connection = Connection::open(run.database.path()).unwrap();
+    connection
+        .execute_batch(
+            "BEGIN IMMEDIATE;
+             DELETE FROM grants; DELETE FROM windows; DELETE FROM anomalies; UPDATE segments SET segments = x'';
+             COMMIT;",
+        )
+        .unwrap();
 }
 
 /// Events a second.

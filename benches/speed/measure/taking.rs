@@ -3,7 +3,9 @@
 //! Ours verifies each request as the network's, by signature or token, decodes it, tells it from repetitions, appends it to the
 //! hash chain, folds the grants concerned and writes their windows. The peer inserts the same bytes under a unique key and
 //! moves one window, with key, user, product and window handed to it ready made. Both files hold the same deliveries when
-//! this begins, so that the index of keys is as deep for both; what comes are renewals of readers drawn evenly.
+//! this begins, so that the index of keys is as deep for both; what comes are renewals of readers drawn evenly. A second
+//! peer is handed the very rows that Tenure wrote, and writes them to a copy of its file: what is between that and the first
+//! peer is the price of what is kept, what is between that and ours the price of finding out what to keep.
 //!
 //! A single delivery is one durable transaction for both; the verification of ours is not counted then. Of the producers each
 //! has one delivery under way and waits until that is durable.
@@ -19,6 +21,7 @@ use super::Run;
 use crate::database::{BATCH, received};
 use crate::interleaved::{Compared, alternating, interleaved, seconds};
 use crate::peer::receiver::{Parcel, Receiver};
+use crate::peer::rows::{RowWriter, Rows, last_position};
 use crate::requests::{Arrived, Renewals, all_verified, ingest, verified};
 use crate::table::{Reach, Row, Unit};
 
@@ -30,9 +33,13 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
         false => (BATCH, run.arguments.pace.long_rounds.max(10)),
     };
     let mut renewals = Renewals::new(run.database);
+    let ours = run.database.path();
+    let mut row_writer = RowWriter::beside(&ours);
+    let mut written = last_position(&ours);
     let mut engine = run.database.engine();
     let mut receiver = Receiver::open(&run.database.by_hand());
     let (mut all, mut verified, mut pages) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_rows = Vec::new();
     for round in 0..rounds {
         for (verification, pairs) in [
             (Verification::Timed, &mut all),
@@ -42,31 +49,27 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
             let pair = batch_pair(arrived, verification, round, &mut engine, &mut receiver);
             pairs.push(pair);
             let of_each = |path: &Path| frames(path) / batch as f64;
-            pages.push((
-                of_each(&run.database.path()),
-                of_each(&run.database.by_hand()),
-            ));
+            pages.push((of_each(&ours), of_each(&run.database.by_hand())));
+            let rows = Rows::after(written, &ours);
+            written = last_position(&ours);
+            let (took, ()) = seconds(|| row_writer.write(&rows));
+            of_rows.push((pair.0, batch as f64 / took));
         }
     }
-    let row = |what: String, pairs: &[(f64, f64)], reach| {
-        let compared = Compared::of(pairs);
-        Row::compared(
-            5,
-            &what,
-            "raw insert and upsert",
-            Unit::Rate,
-            compared,
-            reach,
-        )
+    let raw = "raw insert and upsert";
+    let row = |what: &str, against, pairs: &[(f64, f64)], reach| {
+        Row::compared(5, what, against, Unit::Rate, Compared::of(pairs), reach)
     };
     let what = format!("durable, batches of {batch}");
+    let verified_before = format!("{what}, verified before");
     vec![
-        row(what.clone(), &all, Reach::AtLeast(0.5)),
-        row(format!("{what}, verified before"), &verified, Reach::Told),
+        row(&what, raw, &all, Reach::AtLeast(0.5)),
+        row(&verified_before, raw, &verified, Reach::Told),
+        row(&what, "the same rows by hand", &of_rows, Reach::Told),
         Row::compared(
             5,
             "pages written for each of them",
-            "raw insert and upsert",
+            raw,
             Unit::Count,
             Compared::of(&pages),
             Reach::Told,

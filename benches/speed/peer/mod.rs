@@ -5,4 +5,5 @@ pub(crate) mod boxed;
 pub(crate) mod flat;
 pub(crate) mod folded;
 pub(crate) mod receiver;
+pub(crate) mod rows;
 pub(crate) mod windows;
