@@ -4,8 +4,8 @@ use tenure::domain::event::Cause;
 use tenure::domain::grant::{Anomaly, How};
 use tenure::domain::window::{Phase, Segment};
 use tenure::store::{
-    BatchMark, EntryKind, Hash, Packet, Projection, RecordedAnomaly, RunId, Settled, Snapshot,
-    StoreError, Transaction, chain,
+    BatchMark, EntryKind, Hash, Packet, Projected, Projection, RecordedAnomaly, RunId, Settled,
+    Snapshot, StoreError, Transaction, chain,
 };
 use tenure::{Change, End, Outcome, Position};
 
@@ -22,6 +22,7 @@ for_every_store!(
     the_chain_can_be_checked,
     reads_in_a_transaction_see_its_writes,
     a_projection_is_replaced_and_removed,
+    mending_leaves_what_was_asked_for_and_says_whether_it_differed,
 );
 
 fn positions_count_up_from_one_without_gaps<S: Fresh>() {
@@ -354,5 +355,36 @@ fn a_projection_is_replaced_and_removed<S: Fresh>() {
             assert_eq!(snapshot.statistics()?.windows, 0);
             Ok(())
         });
+    }
+}
+
+fn mending_leaves_what_was_asked_for_and_says_whether_it_differed<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    write(&mut store, |log| {
+        log.append(delivery(
+            1,
+            "a",
+            vec![granted("ann", "g1", None), granted("bob", "g1", None)],
+        ))
+    });
+    let wanted: Vec<Option<Projection>> = stages().into_iter().map(Some).chain([None]).collect();
+    for first in &wanted {
+        for second in &wanted {
+            write(&mut store, |log| log.project(&grant("g1"), first.as_ref()));
+            let differed = write(&mut store, |log| log.mend(&grant("g1"), second.as_ref()));
+            assert_eq!(differed, first != second, "{first:?} {second:?}");
+            read(&store, |snapshot| {
+                assert_eq!(snapshot.projection(&grant("g1"))?, *second);
+                Ok(())
+            });
+            let mut size = Projected::default();
+            second.iter().for_each(|it| size.add(it));
+            assert_eq!(write(&mut store, |log| log.count_anew()), size);
+            let figures = read(&store, |snapshot| snapshot.statistics());
+            assert_eq!(
+                (figures.grants, figures.windows, figures.anomalies),
+                (size.grants, size.windows, size.anomalies)
+            );
+        }
     }
 }
