@@ -25,8 +25,9 @@ pub(crate) fn write(
     let made = made(arguments, folder, rows);
     fs::write(page, format!("{before}{BEGIN}\n\n{made}\n{END}{after}")).unwrap();
     if !curves.is_empty() {
-        let picture = page.with_file_name("pictures").join("growth.svg");
-        fs::write(picture, svg(curves)).unwrap();
+        let pictures = page.with_file_name("pictures");
+        fs::create_dir_all(&pictures).unwrap();
+        fs::write(pictures.join("growth.svg"), svg(curves)).unwrap();
     }
 }
 
