@@ -80,9 +80,7 @@ impl Calendar {
         let zone = self.zone.as_ref().ok_or_else(|| {
             format!("`{text}` is a time of some time zone: say which with --zone, as Europe/Berlin")
         })?;
-        resolved(zone, local)
-            .ok_or_else(|| out_of_range(text))
-            .and_then(|found| micros(found, text))
+        resolved(zone, local, text)
     }
 
     /// A last day counts as a whole, whatever time of it is named.
@@ -96,8 +94,7 @@ impl Calendar {
         let after = day_of(zone, instant)
             .ok_or_else(|| out_of_range(text))
             .and_then(|day| edge.of_day(day, text))?;
-        let found = resolved(zone, after).ok_or_else(|| out_of_range(text))?;
-        micros(found, text)
+        resolved(zone, after, text)
     }
 
     fn local(&self, text: &str, edge: Edge) -> Result<NaiveDateTime, String> {
@@ -140,9 +137,14 @@ fn day_of(zone: &TimeZone, instant: Instant) -> Option<NaiveDate> {
     Some(local.date())
 }
 
+fn resolved(zone: &TimeZone, local: NaiveDateTime, text: &str) -> Result<Instant, String> {
+    let found = micros_of(zone, local).ok_or_else(|| out_of_range(text))?;
+    micros(found, text)
+}
+
 /// Clocks that go back say a time twice: the first one counts. Clocks that go forward leave times out: what they leave out
 /// is the instant at which they go forward.
-fn resolved(zone: &TimeZone, local: NaiveDateTime) -> Option<i64> {
+fn micros_of(zone: &TimeZone, local: NaiveDateTime) -> Option<i64> {
     let at = |offset| {
         let utc = local.checked_sub_signed(length(offset)?)?;
         Some(utc.and_utc().timestamp_micros())
