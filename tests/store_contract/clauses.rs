@@ -312,15 +312,20 @@ fn stages() -> [Projection; 6] {
     })
 }
 
-fn a_projection_is_replaced_and_removed<S: Fresh>() {
-    let (mut store, _ground) = S::fresh();
-    write(&mut store, |log| {
+/// Two users, as the stages name them.
+fn name_two_users<S: Fresh>(store: &mut S) {
+    write(store, |log| {
         log.append(delivery(
             1,
             "a",
             vec![granted("ann", "g1", None), granted("bob", "g1", None)],
         ))
     });
+}
+
+fn a_projection_is_replaced_and_removed<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    name_two_users(&mut store);
     let stages = stages();
     // Every stage after every other, also after itself.
     for first in &stages {
@@ -360,13 +365,7 @@ fn a_projection_is_replaced_and_removed<S: Fresh>() {
 
 fn mending_leaves_what_was_asked_for_and_says_whether_it_differed<S: Fresh>() {
     let (mut store, _ground) = S::fresh();
-    write(&mut store, |log| {
-        log.append(delivery(
-            1,
-            "a",
-            vec![granted("ann", "g1", None), granted("bob", "g1", None)],
-        ))
-    });
+    name_two_users(&mut store);
     let wanted: Vec<Option<Projection>> = stages().into_iter().map(Some).chain([None]).collect();
     for first in &wanted {
         for second in &wanted {

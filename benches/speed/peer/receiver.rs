@@ -47,15 +47,21 @@ pub(crate) fn configure(connection: &Connection) {
     connection.set_prepared_statement_cache_capacity(128);
 }
 
+/// A connection that writes as Tenure's does.
+pub(crate) fn durable(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    configure(&connection);
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;",
+        )
+        .unwrap();
+    connection
+}
+
 impl Receiver {
     pub(crate) fn open(path: &Path) -> Self {
-        let connection = Connection::open(path).unwrap();
-        configure(&connection);
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;",
-            )
-            .unwrap();
+        let connection = durable(path);
         Self { connection }
     }
 

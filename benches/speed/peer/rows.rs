@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tenure::rusqlite::types::Value;
 use tenure::rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use super::receiver::configure;
+use super::receiver::durable;
 
 /// What a batch that begins after `?1` changed in each table, and the statement that changes one such row.
 const CHANGES: [(&str, &str); 7] = [
@@ -95,17 +95,8 @@ impl RowWriter {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
             .unwrap();
         fs::copy(ours, &path).unwrap();
-        let connection = Connection::open(&path).unwrap();
-        configure(&connection);
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;",
-            )
-            .unwrap();
-        Self {
-            path,
-            connection: Some(connection),
-        }
+        let connection = Some(durable(&path));
+        Self { path, connection }
     }
 
     /// Writes them in one durable transaction.
