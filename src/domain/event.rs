@@ -13,6 +13,8 @@ use super::id::{
 };
 use super::time::{EffectiveAt, End, Instant, Period, RecordedAt};
 
+pub(crate) mod tag_first;
+
 /// One canonical statement and when it holds. A delivery yields none, one or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -119,10 +119,13 @@ pub fn fold_observed(
         let at = recorded.event.effective_at.0;
         left.clear();
         state = step(state, grant, recorded, policy, &mut left);
-        if instant.replace(at) != Some(at) {
+        let is_first = instant.replace(at) != Some(at);
+        if is_first {
             said.clear();
         }
-        if names(recorded, grant) && said.is_contradicted_by(recorded) {
+        let next = events.get(place.saturating_add(1));
+        let is_alone = is_first && next.is_none_or(|next| next.event.effective_at.0 != at);
+        if !is_alone && names(recorded, grant) && said.is_contradicted_by(recorded) {
             left.push(Anomaly::SameInstant);
         }
         record(&mut history, at, Standing::of(&state, policy));

@@ -27,6 +27,7 @@ pub mod id;
 pub mod lane;
 pub mod mention;
 pub mod rules;
+mod text;
 pub mod time;
 pub mod turn;
 pub mod window;

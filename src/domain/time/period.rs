@@ -6,6 +6,7 @@ use chrono::{Datelike as _, Months};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{End, Instant, MICROS_PER_DAY, MICROS_PER_SECOND};
+use crate::domain::text::from_text;
 
 /// Why a text is not a period or a length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -328,8 +329,7 @@ macro_rules! as_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                from_text(deserializer)
             }
         }
     )*};

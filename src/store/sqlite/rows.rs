@@ -1,5 +1,6 @@
 //! Between rows and values. Whatever a row holds that no value has is damage, never a guess.
 
+use std::borrow::Borrow;
 use std::error::Error;
 
 use rusqlite::types::Type;
@@ -10,7 +11,7 @@ use serde_json::json;
 use super::packed::{self, Glance, unpack};
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{
-    Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement,
+    Change, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement, tag_first,
 };
 use crate::domain::grant::Anomaly;
 use crate::domain::id::{
@@ -42,6 +43,32 @@ pub(super) trait Columns {
 
     fn id<T>(&self, column: usize, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T> {
         new(self.text(column)?).map_err(|error| damaged(column, Type::Text, error))
+    }
+
+    /// As [`Columns::id`]; where the text is that of `like`, that one once more, which costs no memory.
+    fn id_like<T: Borrow<str> + Clone>(
+        &self,
+        column: usize,
+        like: Option<&T>,
+        new: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Result<T> {
+        let text = self.text(column)?;
+        match like.filter(|like| (*like).borrow() == text) {
+            Some(like) => Ok(like.clone()),
+            None => new(text).map_err(|error| damaged(column, Type::Text, error)),
+        }
+    }
+
+    fn id_like_or_null<T: Borrow<str> + Clone>(
+        &self,
+        column: usize,
+        like: Option<&T>,
+        new: impl Fn(&str) -> Result<T, IdError>,
+    ) -> Result<Option<T>> {
+        let is_there = self.text_or_null(column)?.is_some();
+        is_there
+            .then(|| self.id_like(column, like, new))
+            .transpose()
     }
 
     fn id_or_null<T>(
@@ -257,14 +284,20 @@ pub(super) use event_columns;
 
 /// The row of `event_columns!`.
 pub(super) fn event(row: &Row<'_>) -> Result<RecordedEvent> {
+    event_after(row, None)
+}
+
+/// As [`event`], of a row that comes after that of another event: of one grant, many ids are the same.
+pub(super) fn event_after(row: &Row<'_>, before: Option<&RecordedEvent>) -> Result<RecordedEvent> {
     let withdrawn_at: Option<i64> = row.get(14)?;
+    let source = before.map(|before| &before.key.source);
     Ok(RecordedEvent {
         event: Event {
             effective_at: EffectiveAt(row.instant(5)?),
-            statement: statement(row)?,
+            statement: statement(row, before.map(|before| &before.event.statement))?,
         },
         key: EventKey {
-            source: row.id(8, SourceName::new)?,
+            source: row.id_like(8, source, SourceName::new)?,
             dedupe_key: row.id(9, DedupeKey::new)?,
             index: row.get(3)?,
         },
@@ -282,13 +315,22 @@ struct Withdrawn {
     key: DedupeKey,
 }
 
-fn statement(row: &Row<'_>) -> Result<Statement> {
+fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
     if !row.text(1)?.is_empty() {
+        let like = before.and_then(|before| match before {
+            Statement::Grant(statement) => Some(statement),
+            Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => None,
+        });
+        let user = like.and_then(|like| like.user.as_ref());
+        let product = like.and_then(|like| like.product.as_ref());
         return Ok(Statement::Grant(GrantStatement {
-            grant: row.grant(0)?,
-            user: row.id_or_null(10, UserId::new)?,
-            product: row.id_or_null(12, ProductName::new)?,
-            change: row.json(13)?,
+            grant: GrantId {
+                source: row.id_like(0, like.map(|like| &like.grant.source), SourceName::new)?,
+                key: row.id_like(1, like.map(|like| &like.grant.key), GrantKey::new)?,
+            },
+            user: row.id_like_or_null(10, user, UserId::new)?,
+            product: row.id_like_or_null(12, product, ProductName::new)?,
+            change: change(row, 13)?,
         }));
     }
     match row.text(4)? {
@@ -305,6 +347,15 @@ fn statement(row: &Row<'_>) -> Result<Statement> {
             user: row.id(10, UserId::new)?,
             change: row.json(13)?,
         })),
+    }
+}
+
+/// The change of a grant: its name comes first, unless another program wrote it.
+fn change(row: &Row<'_>, column: usize) -> Result<Change> {
+    let mut deserializer = serde_json::Deserializer::from_str(row.text(column)?);
+    match tag_first::change(&mut deserializer).and_then(|it| deserializer.end().map(|()| it)) {
+        Ok(change) => Ok(change),
+        Err(_) => row.json(column),
     }
 }
 
