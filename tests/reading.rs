@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tenure::domain::decision::Question;
 use tenure::store::{
-    BatchMark, FormerKey, Hash, Head, Packet, Projection, RecordedAnomaly, RecordedLink,
-    RecordedRules, Snapshot, UserGrants,
+    BatchMark, EachGrant, FormerKey, Hash, Head, Order, Packet, Projection, ProjectionSums,
+    RecordedAnomaly, RecordedLink, RecordedRules, Snapshot, UserGrants,
 };
 use tenure::{
     ChangesQuestion, DedupeKey, Delivery, Engine, Entry, EntryFilter, GrantId, GrantKey, Instant,
@@ -44,6 +44,8 @@ trait Rows {
         1
     }
 }
+
+impl Rows for () {}
 
 impl<T> Rows for Vec<T> {
     fn rows(&self) -> u64 {
@@ -98,6 +100,7 @@ counted! {
     fn parked_with_key(source: &SourceName, key: &DedupeKey) -> Vec<Parked>;
     fn latest_packet(source: &SourceName, grant: &GrantKey) -> Option<Packet>;
     fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+    fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
     fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
     fn grants_naming(user: &UserId) -> Vec<GrantId>;
     fn children(parent: &GrantId) -> Vec<GrantId>;
@@ -117,6 +120,7 @@ counted! {
     fn segments_giving(user: &UserId, is_asked_for: &dyn Fn(&str) -> bool) -> UserGrants;
     fn windows_of(user: &UserId) -> Vec<(GrantId, Window)>;
     fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
+    fn sum_projections(sums: &mut ProjectionSums) -> ();
     fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;
     fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
     fn parked(position: Position) -> Option<Parked>;

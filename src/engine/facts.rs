@@ -31,19 +31,32 @@ impl GrantFacts {
         rules: &Rules,
         known_at: Option<RecordedAt>,
     ) -> Result<Self, StoreError> {
-        let mut events = snapshot.grant_events(grant)?;
+        let events = snapshot.grant_events(grant)?;
+        Self::of_events(snapshot, grant, events, rules, known_at)
+    }
+
+    /// As [`GrantFacts::load`], of the events that name the grant.
+    pub(crate) fn of_events(
+        snapshot: &dyn Snapshot,
+        grant: &GrantId,
+        mut events: Vec<RecordedEvent>,
+        rules: &Rules,
+        known_at: Option<RecordedAt>,
+    ) -> Result<Self, StoreError> {
         let named = users(&events);
+        let all = events.len();
         events.retain(|event| event.is_known_at(known_at));
+        let known = (events.len() < all).then(|| users(&events));
         let mut blocks = BTreeMap::new();
-        for user in users(&events) {
-            let mut about_user = snapshot.user_events(&grant.source, &user)?;
+        for user in known.as_ref().unwrap_or(&named) {
+            let mut about_user = snapshot.user_events(&grant.source, user)?;
             if about_user.is_empty() {
                 continue;
             }
             about_user.retain(|event| event.is_known_at(known_at));
             about_user.sort_by(RecordedEvent::fold_order);
-            let history = BlockHistory::fold(&grant.source, &user, &about_user);
-            blocks.insert(user, history);
+            let history = BlockHistory::fold(&grant.source, user, &about_user);
+            blocks.insert(user.clone(), history);
             events.append(&mut about_user);
         }
         events.sort_by(RecordedEvent::fold_order);
@@ -80,8 +93,23 @@ impl GrantFacts {
 
 /// Who the events of a grant name: nobody else can ever hold it.
 pub(crate) fn users(events: &[RecordedEvent]) -> BTreeSet<UserId> {
-    let statements = events.iter().map(|recorded| &recorded.event.statement);
-    statements.flat_map(Statement::users).cloned().collect()
+    let mut named = BTreeSet::new();
+    // Most events of a grant name the same one.
+    let mut name = |user: &UserId| {
+        if !named.contains(user) {
+            named.insert(user.clone());
+        }
+    };
+    for recorded in events {
+        match &recorded.event.statement {
+            Statement::Grant(statement) => statement.users().for_each(&mut name),
+            Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => {
+                let users = recorded.event.statement.users();
+                users.into_iter().for_each(&mut name);
+            }
+        }
+    }
+    named
 }
 
 /// What follows from the events of a grant; `None` if there are none.

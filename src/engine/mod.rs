@@ -19,6 +19,7 @@ use crate::store::{Store, StoreError};
 
 mod asking;
 mod changes;
+mod comparing;
 mod delivery;
 mod erasing;
 mod explain;

@@ -1,5 +1,6 @@
 //! Rebuilding the projection from the log.
 
+use super::comparing::{Compared, compare};
 use super::facts::{project, rules_at};
 use super::verify::{CHUNK, Progress};
 use super::{Engine, EngineError};
@@ -8,31 +9,72 @@ use crate::domain::rules::Rules;
 use crate::store::{Projected, Store, StoreError, Transaction};
 
 impl<S: Store> Engine<S> {
-    /// Folds every grant again and replaces what is stored of it where that differs, in one transaction: until it is done the
-    /// old projection stands. Where something is stored that belongs to no grant of the log, all of the projection is
-    /// dropped and made anew. Gives the number of grants.
+    /// Compares the projection with what follows from the log, and replaces what differs, in one transaction: until it is
+    /// done the old projection stands. Where something is stored that belongs to no grant of the log, all of the projection
+    /// is dropped and made anew. Gives the number of grants.
+    ///
+    /// Comparing takes two threads, and nobody who writes waits for it.
     ///
     /// # Errors
     /// If the store fails; the old projection then stands.
     pub fn rebuild(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<u64, EngineError> {
+        let readers = [self.store.reader()?, self.store.reader()?];
+        let compared = compare(readers, progress)?;
         self.store.write_anew(|transaction| {
+            let head = transaction.head()?;
             let rules = rules_at(&transaction.rules()?, None);
-            let total = transaction.statistics()?.grants;
-            let mut projected = Projected::default();
-            let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
-                let projection = project(&*transaction, grant, &rules, None)?;
-                projection.iter().for_each(|it| projected.add(it));
-                transaction.mend(grant, projection.as_ref()).map(|_| ())
+            let (grants, is_whole) = match compared.filter(|it| it.head == head) {
+                Some(found) => (found.grants, mend(transaction, &rules, &found, progress)?),
+                None => mend_all(transaction, &rules, progress)?,
             };
-            let done = each_grant(transaction, &|_| true, total, &mut mend, progress)?;
-            // What belongs there is there now. If there is no more than that, nothing else is.
-            if transaction.count_anew()? == projected {
-                return Ok(done);
+            if !is_whole {
+                transaction.clear_projections()?;
+                fold_again(transaction, &|_| true, &rules, grants, progress)?;
             }
-            transaction.clear_projections()?;
-            Ok(fold_again(transaction, &|_| true, &rules, total, progress)?)
+            Ok(grants)
         })
     }
+}
+
+/// Replaces what was found to differ. Says whether nothing more is stored than belongs there.
+fn mend(
+    transaction: &mut dyn Transaction,
+    rules: &Rules,
+    found: &Compared,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<bool, StoreError> {
+    let figures = transaction.statistics()?;
+    let counted = (figures.grants, figures.windows, figures.anomalies);
+    let projected = found.projected;
+    let is_counted = counted == (projected.grants, projected.windows, projected.anomalies);
+    if found.differing.is_empty() && is_counted {
+        return Ok(true);
+    }
+    let is_meant = |grant: &GrantId| found.differing.has(grant);
+    let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
+        let projection = project(&*transaction, grant, rules, None)?;
+        transaction.mend(grant, projection.as_ref()).map(|_| ())
+    };
+    each_grant(transaction, &is_meant, found.grants, &mut mend, progress)?;
+    Ok(transaction.count_anew()? == projected)
+}
+
+/// Looks at every grant, where it is not known what differs. Gives how many there are, and says what [`mend`] does.
+fn mend_all(
+    transaction: &mut dyn Transaction,
+    rules: &Rules,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(u64, bool), StoreError> {
+    let total = transaction.statistics()?.grants;
+    let mut projected = Projected::default();
+    let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
+        let projection = project(&*transaction, grant, rules, None)?;
+        projection.iter().for_each(|it| projected.add(it));
+        transaction.mend(grant, projection.as_ref()).map(|_| ())
+    };
+    let grants = each_grant(transaction, &|_| true, total, &mut mend, progress)?;
+    // What belongs there is there now. If there is no more than that, nothing else is.
+    Ok((grants, transaction.count_anew()? == projected))
 }
 
 /// Folds every grant that `is_meant` under the rules, and projects it. Gives how many these are; `total` is how many there

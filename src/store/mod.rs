@@ -40,12 +40,14 @@ mod erasure;
 mod memory;
 mod projection;
 mod sqlite;
+mod sums;
 
 pub use chain::Hash;
 pub use erasure::{FormerKey, Redaction};
 pub use memory::{MemoryReader, MemoryStore};
 pub use projection::{Projected, Projection, RecordedAnomaly};
 pub use sqlite::{FileSizes, SqliteReader, SqliteStore, SqliteStoreOptions};
+pub use sums::{DifferingLanes, ProjectionSums};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +199,9 @@ pub trait Snapshot {
 
     /// Every event that names the grant, in the order it was recorded.
     fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// Calls `each` with every grant that events name and with all its events, as [`Snapshot::grant_events`] gives them, until
+    /// it says `false`: the grants sorted, or in the opposite order.
+    fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError>;
     /// Every statement about all grants of a user in a source, in the order it was recorded.
     fn user_events(
         &self,
@@ -293,6 +298,8 @@ pub trait Snapshot {
         after: Option<&GrantId>,
         limit: usize,
     ) -> Result<Vec<GrantId>, StoreError>;
+    /// Adds everything that is stored of all projections.
+    fn sum_projections(&self, sums: &mut ProjectionSums) -> Result<(), StoreError>;
     /// Up to `limit` anomalies after a position, by position, index and anomaly.
     fn anomalies_after(
         &self,
@@ -328,6 +335,18 @@ pub trait Snapshot {
     fn contradiction(&self) -> Result<Option<String>, StoreError>;
     /// The figures of the store.
     fn statistics(&self) -> Result<Statistics, StoreError>;
+}
+
+/// What is called with a grant and its events, and says whether to go on.
+pub type EachGrant<'a> = dyn FnMut(GrantId, Vec<RecordedEvent>) -> Result<bool, StoreError> + 'a;
+
+/// The order in which grants are met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By source, then by key.
+    Ascending,
+    /// The opposite.
+    Descending,
 }
 
 /// A user, and the segments of every grant that names them.

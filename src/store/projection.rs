@@ -56,4 +56,12 @@ impl Projected {
         self.windows += size(projection.windows.len());
         self.anomalies += size(projection.anomalies.len());
     }
+
+    /// Adds as much as another part holds.
+    pub(super) fn join(&mut self, other: Self) {
+        self.grants += other.grants;
+        self.users += other.users;
+        self.windows += other.windows;
+        self.anomalies += other.anomalies;
+    }
 }

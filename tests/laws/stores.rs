@@ -10,9 +10,12 @@ use tenure::{Engine, Position, Secrets, SqliteStore, Store};
 use super::{checks, hold, some_of};
 use crate::strategies::{History, engine, history, projections, questions, recorded, tell, told};
 
+fn store(path: &Path) -> SqliteStore {
+    SqliteStore::create_or_open(path, SqliteStoreOptions::default()).unwrap()
+}
+
 fn in_file(path: &Path, history: &History) -> Engine<SqliteStore> {
-    let store = SqliteStore::create_or_open(path, SqliteStoreOptions::default()).unwrap();
-    let mut engine = engine(store, &history.rules);
+    let mut engine = engine(store(path), &history.rules);
     tell(&mut engine, &history.lines, 0);
     engine
 }
@@ -111,6 +114,7 @@ const DAMAGES: &[&str] = &[
     "DELETE FROM anomalies",
     "INSERT INTO anomalies SELECT position, 7, source, grant_key, anomaly FROM anomalies",
     "INSERT INTO grants VALUES ('shop', 'nobody-knows-it', x'', 0)",
+    "INSERT INTO windows VALUES ('nobody', 7, 'shop', 'nobody-knows-it', 8, 'news')",
     "UPDATE totals SET grants = grants + 1, windows = 7, anomalies = 0",
 ];
 
@@ -127,6 +131,40 @@ fn a_rebuild_mends_whatever_became_of_the_projection() {
             connection.execute_batch(damage).unwrap();
             file.rebuild(&mut |_| {}).unwrap();
             prop_assert_eq!(&before, &dump(&path, &tables), "{}", damage);
+            let verified = file.reader().unwrap().verify(&mut |_| {}).unwrap();
+            prop_assert_eq!(verified.fault, None, "{}", damage);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_rebuild_mends_also_where_another_process_records_meanwhile() {
+    hold(40, history(14), |mut history| {
+        let folder = folder();
+        let path = folder.path().join("tenure.db");
+        let later = history.lines.split_off(history.lines.len() / 2);
+        let mut file = in_file(&path, &history);
+        let mut other = Engine::new(store(&path), Secrets::default()).unwrap();
+        // Of what a delivery to such a grant would not stumble over.
+        let damages = [
+            "UPDATE segments SET segments = x''",
+            "DELETE FROM windows",
+            "UPDATE windows SET end_at = end_at + 1",
+        ];
+        for (turn, damage) in damages.into_iter().enumerate() {
+            let connection = Connection::open(&path).unwrap();
+            connection.execute_batch(damage).unwrap();
+            drop(connection);
+            let next = later.get(turn);
+            let mut is_told = false;
+            file.rebuild(&mut |_| {
+                if let Some(line) = next.filter(|_| !std::mem::replace(&mut is_told, true)) {
+                    tell(&mut other, std::slice::from_ref(line), 100 + turn);
+                }
+            })
+            .unwrap();
+            prop_assert!(is_told || next.is_none());
             let verified = file.reader().unwrap().verify(&mut |_| {}).unwrap();
             prop_assert_eq!(verified.fault, None, "{}", damage);
         }

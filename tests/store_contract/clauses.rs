@@ -260,7 +260,7 @@ fn reads_in_a_transaction_see_its_writes<S: Fresh>() {
 }
 
 /// Projections of one grant that differ in every part.
-fn stages() -> [Projection; 6] {
+pub(super) fn stages() -> [Projection; 6] {
     let over = |how| Segment {
         from: at(90),
         to: End::Never,

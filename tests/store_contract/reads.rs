@@ -2,9 +2,10 @@
 
 use tenure::domain::event::UserChange;
 use tenure::domain::grant::Anomaly;
-use tenure::store::{EntryKind, RecordedAnomaly};
+use tenure::store::{EntryKind, Order, Projection, ProjectionSums, RecordedAnomaly, StoreError};
 use tenure::{Change, End, GrantId, Position, Statement};
 
+use super::clauses::stages;
 use super::facts::*;
 use super::{Fresh, for_every_store, read, write};
 
@@ -15,6 +16,8 @@ for_every_store!(
     links_are_found_by_either_id,
     rules_are_remembered,
     grants_come_in_order,
+    grants_are_walked_through_from_either_end,
+    sums_tell_whether_what_is_stored_is_what_is_meant,
     anomalies_come_in_order,
     windows_come_by_start_and_grant,
 );
@@ -74,7 +77,7 @@ fn withdrawals_reach_both_ways<S: Fresh>() {
     });
     let failed = store.write(|log| {
         log.append(delivery(6, "w3", vec![withdrawal("c")]))?;
-        Err::<(), _>(tenure::store::StoreError::OutOfOrder)
+        Err::<(), _>(StoreError::OutOfOrder)
     });
     assert!(failed.is_err());
     assert!(read(&store, |snapshot| snapshot.is_named(&user("cid"), None)));
@@ -264,6 +267,84 @@ fn grants_come_in_order<S: Fresh>() {
         []
     );
     assert_eq!(read(&store, |snapshot| snapshot.statistics()).grants, 0);
+}
+
+fn grants_are_walked_through_from_either_end<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    let names = ["b", "a", "é", "a0"];
+    write(&mut store, |log| {
+        for (turn, name) in (1..).zip(names.iter().chain(&["a", "b", "a"])) {
+            let events = vec![granted("ann", name, None), link("ann", "bob")];
+            log.append(delivery(turn, &turn.to_string(), events))?;
+        }
+        log.append(delivery(
+            99,
+            "w",
+            vec![withdrawal("2"), of_user("ann", UserChange::UserRemoved)],
+        ))
+    });
+    read(&store, |snapshot| {
+        let mut expected = Vec::new();
+        for name in ["a", "a0", "b", "é"].map(grant) {
+            let events = snapshot.grant_events(&name)?;
+            expected.push((name, events));
+        }
+        assert!(expected[0].1[0].withdrawn_at.is_some());
+        for order in [Order::Ascending, Order::Descending] {
+            for limit in 0..=expected.len() {
+                let mut walked = Vec::new();
+                snapshot.each_grant(order, &mut |grant, events| {
+                    walked.push((grant, events));
+                    // Other reads are going on meanwhile, as a fold needs them.
+                    assert_eq!(
+                        snapshot.user_events(&source("shop"), &user("ann"))?.len(),
+                        1
+                    );
+                    Ok(walked.len() < limit)
+                })?;
+                let mut met = expected.clone();
+                if order == Order::Descending {
+                    met.reverse();
+                }
+                met.truncate(limit.max(1));
+                assert_eq!(walked, met);
+            }
+            let failed = snapshot.each_grant(order, &mut |_, _| Err(StoreError::KeyHeld));
+            assert!(matches!(failed, Err(StoreError::KeyHeld)));
+        }
+        Ok(())
+    });
+}
+
+fn sums_tell_whether_what_is_stored_is_what_is_meant<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    write(&mut store, |log| {
+        let events = vec![granted("ann", "g1", None), granted("bob", "g1", None)];
+        log.append(delivery(1, "x", events))
+    });
+    let named = [user("ann"), user("bob")].into();
+    let wanted = stages().into_iter().map(Some).chain([None]);
+    let wanted: Vec<Option<Projection>> = wanted.collect();
+    let none = ProjectionSums::unpredictable();
+    for stored in &wanted {
+        write(&mut store, |log| log.project(&grant("g1"), stored.as_ref()));
+        let mut found = none.of_nothing();
+        read(&store, |snapshot| snapshot.sum_projections(&mut found));
+        for meant in &wanted {
+            let mut sums = none.of_nothing();
+            sums.add(&grant("g1"), &named, meant.as_ref());
+            let differing = sums.differing(&found);
+            assert_eq!(
+                differing.is_empty(),
+                stored == meant,
+                "{stored:?} {meant:?}"
+            );
+            assert_eq!(differing.has(&grant("g1")), stored != meant);
+            if stored == meant {
+                assert_eq!(sums.projected(), found.projected());
+            }
+        }
+    }
 }
 
 fn anomalies_come_in_order<S: Fresh>() {

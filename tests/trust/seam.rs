@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tenure::store::{
-    BatchMark, FormerKey, Head, NewEntry, Packet, Projected, Projection, RecordedAnomaly,
-    RecordedLink, RecordedRules, Redaction, Snapshot, Transaction, UserGrants,
+    BatchMark, EachGrant, FormerKey, Head, NewEntry, Order, Packet, Projected, Projection,
+    ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules, Redaction, Snapshot, Transaction,
+    UserGrants,
 };
 use tenure::{
     DedupeKey, Entry, EntryFilter, GrantId, GrantKey, Hash, Instant, Mention, Parked, Position,
@@ -161,6 +162,7 @@ macro_rules! snapshot {
                 fn rules() -> Arc<[RecordedRules]>;
                 fn projection(grant: &GrantId) -> Option<Projection>;
                 fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
+                fn sum_projections(sums: &mut ProjectionSums) -> ();
                 fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;
                 fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
                 fn parked(position: Position) -> Option<Parked>;
@@ -181,6 +183,7 @@ macro_rules! snapshot {
 snapshot!(Altered {
     forwarded! {
         fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+        fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
         fn segments_giving(user: &UserId, is_asked_for: &dyn Fn(&str) -> bool) -> UserGrants;
@@ -193,6 +196,12 @@ snapshot!(Seen {
         let mut events = self.inner.grant_events(grant)?;
         (self.seam.events)(&mut events);
         Ok(events)
+    }
+    fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
+        self.inner.each_grant(order, &mut |grant, mut events| {
+            (self.seam.events)(&mut events);
+            each(grant, events)
+        })
     }
     fn user_events(&self, source: &SourceName, user: &UserId) -> Result<Vec<RecordedEvent>, StoreError> {
         let mut events = self.inner.user_events(source, user)?;

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::chain::Salts;
 use super::{
-    BatchMark, Entry, Hash, Packet, Parked, Projection, RunId, Snapshot, Store, StoreError,
-    StoreReader, Transaction,
+    BatchMark, Entry, Hash, Packet, Parked, Projection, ProjectionSums, RunId, Snapshot, Store,
+    StoreError, StoreReader, Transaction,
 };
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Mention, Position, SourceName, UserId};
@@ -143,6 +143,16 @@ impl Tables {
             self.projections.insert(grant.clone(), projection);
         }
         before
+    }
+
+    /// Adds the projection of every grant. None is kept of any other.
+    fn sum(&self, sums: &mut ProjectionSums) {
+        for (grant, places) in &self.by_grant {
+            let events = events_at(self, Some(places));
+            let users = events.iter().flat_map(|it| it.event.statement.users());
+            let users: BTreeSet<UserId> = users.cloned().collect();
+            sums.add(grant, &users, self.projections.get(grant));
+        }
     }
 
     fn at(&self, position: Position) -> Option<&(Entry, Vec<RecordedEvent>)> {

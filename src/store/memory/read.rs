@@ -13,9 +13,9 @@ use crate::domain::id::{
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, EntryKind, FormerKey, Hash, Head, Packet, Parked, Projection,
-    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Settled, Snapshot, Statistics, StoreError,
-    append,
+    BatchMark, EachGrant, Entry, EntryFilter, EntryKind, FormerKey, Hash, Head, Order, Packet,
+    Parked, Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules, RunId,
+    Settled, Snapshot, Statistics, StoreError, append,
 };
 
 impl Snapshot for Tables {
@@ -109,6 +109,18 @@ impl Snapshot for Tables {
 
     fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
         Ok(events_at(self, self.by_grant.get(grant)))
+    }
+
+    fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
+        let mut grants = self.by_grant.iter();
+        let mut next = || match order {
+            Order::Ascending => grants.next(),
+            Order::Descending => grants.next_back(),
+        };
+        while let Some((grant, places)) = next()
+            && each(grant.clone(), events_at(self, Some(places)))?
+        {}
+        Ok(())
     }
 
     fn user_events(
@@ -295,6 +307,11 @@ impl Snapshot for Tables {
             .projections
             .range((after_bound(after), Bound::Unbounded));
         Ok(grants.take(limit).map(|(grant, _)| grant.clone()).collect())
+    }
+
+    fn sum_projections(&self, sums: &mut ProjectionSums) -> Result<(), StoreError> {
+        self.sum(sums);
+        Ok(())
     }
 
     fn anomalies_after(

@@ -13,9 +13,9 @@ use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::chain::{self, Salts};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Packet, Parked, Projected,
-    Projection, RecordedAnomaly, RecordedLink, RecordedRules, Redaction, RunId, Settled, Snapshot,
-    Statistics, StoreError, Transaction, append,
+    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Order, Packet,
+    Parked, Projected, Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules,
+    Redaction, RunId, Settled, Snapshot, Statistics, StoreError, Transaction, append,
 };
 
 /// Takes one change back.
@@ -387,6 +387,7 @@ impl Snapshot for Session<'_> {
         fn parked_with_key(source: &SourceName, key: &DedupeKey) -> Vec<Parked>;
         fn latest_packet(source: &SourceName, grant: &GrantKey) -> Option<Packet>;
         fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+        fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn grants_naming(user: &UserId) -> Vec<GrantId>;
         fn children(parent: &GrantId) -> Vec<GrantId>;
@@ -404,6 +405,7 @@ impl Snapshot for Session<'_> {
         fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
         fn windows_of(user: &UserId) -> Vec<(GrantId, Window)>;
         fn projected_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
+        fn sum_projections(sums: &mut ProjectionSums) -> ();
         fn anomalies_after(after: Option<&RecordedAnomaly>, limit: usize) -> Vec<RecordedAnomaly>;
         fn parked_after(after: Position, limit: usize) -> Vec<Parked>;
         fn parked_mentioning(mention: &Mention) -> Vec<Position>;

@@ -32,8 +32,10 @@ mod rows;
 mod sizes;
 mod upgrade;
 mod wal_index;
+mod walk;
 mod write;
 
+pub(super) use packed::pack;
 pub use reader::SqliteReader;
 pub use sizes::FileSizes;
 

@@ -56,7 +56,7 @@ pub(super) enum PackedError {
 }
 
 /// The bytes of segments.
-pub(super) fn pack(segments: &[Segment]) -> Vec<u8> {
+pub(in crate::store) fn pack(segments: &[Segment]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(48);
     if segments.is_empty() {
         return bytes;

@@ -3,6 +3,7 @@
 
 use super::queries::*;
 use super::{SqliteStore, SqliteStoreOptions};
+use crate::store::Order;
 
 const LOOK_UPS: &[&str] = &[
     HEAD,
@@ -59,7 +60,10 @@ fn every_read_is_a_look_up_in_an_index() {
     let path = folder.path().join("tenure.db");
     let mut store = SqliteStore::create_or_open(&path, SqliteStoreOptions::default()).unwrap();
     let connection = store.file.take().unwrap();
-    for sql in LOOK_UPS {
+    let walks = [Order::Ascending, Order::Descending]
+        .map(|order| [true, false].map(|has_withdrawals| events_by_grant(order, has_withdrawals)));
+    let walks = walks.iter().flatten().map(String::as_str);
+    for sql in LOOK_UPS.iter().copied().chain(walks) {
         let mut statement = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap();

@@ -1,7 +1,7 @@
 //! The statements that read. Every one is a look-up in an index; `plans.rs` checks it.
 
 use super::rows::{entry_columns, event_columns, event_columns_but_withdrawn_at};
-use crate::store::EntryFilter;
+use crate::store::{EntryFilter, Order};
 
 pub(super) const HEAD: &str = "SELECT position, recorded_at, hash FROM deliveries \
      WHERE position = (SELECT max(position) FROM deliveries)";
@@ -47,6 +47,21 @@ pub(super) const GRANT_EVENTS_ALL_STANDING: &str = concat!(
     event_columns_but_withdrawn_at!(),
     "NULL FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
 );
+/// Every event that names a grant, those of one grant together. As [`GRANT_EVENTS`] or [`GRANT_EVENTS_ALL_STANDING`].
+pub(super) fn events_by_grant(order: Order, has_withdrawals: bool) -> String {
+    let columns = match has_withdrawals {
+        true => event_columns!(),
+        false => concat!(event_columns_but_withdrawn_at!(), "NULL"),
+    };
+    let order = match order {
+        Order::Ascending => "e.source, e.grant_key, e.position, e.event_index",
+        Order::Descending => "e.source DESC, e.grant_key DESC, e.position DESC, e.event_index DESC",
+    };
+    format!(
+        "SELECT {columns} FROM events e WHERE (e.source, e.grant_key) > ('', '') AND e.grant_key <> '' \
+         ORDER BY {order}"
+    )
+}
 pub(super) const USER_EVENTS: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -133,6 +148,12 @@ pub(super) const PROJECTED_AFTER: &str = "SELECT source, grant_key FROM grants \
      WHERE (source, grant_key) > (?1, ?2) ORDER BY source, grant_key LIMIT ?3";
 pub(super) const ANOMALIES: &str = "SELECT position, event_index, source, grant_key, anomaly FROM anomalies \
      INDEXED BY anomalies_by_grant WHERE source = ?1 AND grant_key = ?2";
+pub(super) const ALL_GRANTS: &str = "SELECT source, grant_key, segments, anomalies FROM grants";
+pub(super) const ALL_SEGMENTS: &str = "SELECT source, grant_key, user_id, segments FROM segments";
+pub(super) const ALL_WINDOWS: &str =
+    "SELECT source, grant_key, user_id, start_at, end_at, product FROM windows NOT INDEXED";
+pub(super) const ALL_ANOMALIES: &str =
+    "SELECT source, grant_key, position, event_index, anomaly FROM anomalies NOT INDEXED";
 pub(super) const ANOMALIES_FROM: &str = "SELECT position, event_index, source, grant_key, anomaly FROM anomalies \
      WHERE (position, event_index) >= (?1, ?2) ORDER BY position, event_index";
 pub(super) const BATCH: &str =

@@ -24,9 +24,9 @@ use crate::domain::id::{
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
-    BatchMark, Entry, EntryFilter, FormerKey, Hash, Head, Packet, Parked, Projection,
-    RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot, Statistics, StoreError,
-    UserGrants, UserSegments,
+    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, Hash, Head, Order, Packet, Parked,
+    Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot,
+    Statistics, StoreError, UserGrants, UserSegments,
 };
 
 impl Snapshot for Session<'_> {
@@ -109,6 +109,10 @@ impl Snapshot for Session<'_> {
             false => GRANT_EVENTS_ALL_STANDING,
         };
         self.all(sql, of_grant(grant), rows::event)
+    }
+
+    fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
+        self.walk_grants(order, each)
     }
 
     fn user_events(
@@ -310,6 +314,10 @@ impl Snapshot for Session<'_> {
         let [source, key] = after.map_or(["", ""], of_grant);
         let params = params![source, key, rows::limit(limit)];
         self.all(PROJECTED_AFTER, params, |row| row.grant(0))
+    }
+
+    fn sum_projections(&self, sums: &mut ProjectionSums) -> Result<(), StoreError> {
+        self.sum_rows(sums)
     }
 
     fn anomalies_after(
