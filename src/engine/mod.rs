@@ -38,6 +38,7 @@ mod intake;
 mod line;
 mod people;
 mod plan;
+mod planning;
 mod quarantine;
 mod reader;
 mod rebuild;

@@ -3,28 +3,21 @@
 //! Both fold again what was decoded, and decode nothing again. A grant whose source keeps its policies folds to what it
 //! folded to, so only the others are folded; products are looked up when a question is asked, so they alter no window.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
-use super::facts::{linked_ids, project, rules_at};
+use super::facts::rules_at;
 use super::ingest::{refuse_reserved, rules_entry};
+use super::planning::{Planning, everyone};
 use super::reader::Reader;
 use super::rebuild::fold_again;
 use super::sources::source_names;
 use super::verify::Progress;
 use super::{Engine, EngineError};
-use crate::domain::difference::{
-    AccessChange, Comparison, Direction, Held, RulesNote, altered_sources, notes,
-};
+use crate::domain::difference::{AccessChange, Direction, RulesNote, altered_sources, notes};
 use crate::domain::id::{GrantId, GrantKey, LONGEST_ID, Position, SourceName, UserId};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
-use crate::domain::window::Window;
 use crate::store::{Snapshot, Store, StoreError, StoreReader, Transaction};
-
-/// How many users or grants are held in memory at a time.
-const CHUNK: usize = 1_000;
 
 /// What changes for one person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +99,7 @@ impl<R: StoreReader> Reader<R> {
     /// Says what other rules would change, without changing anything: `each` is called for every person and resource with
     /// each span gained or lost, people in the order of their first id, then by resource and time.
     ///
-    /// The memory it takes depends on one person's grants, never on the log.
+    /// It is worked out by two threads. The memory it takes depends on what a few thousand people hold, never on the log.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -117,142 +110,47 @@ impl<R: StoreReader> Reader<R> {
         each: &mut dyn FnMut(PlannedChange),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PlanSummary, EngineError> {
+        let second = self.store().another()?;
         self.read(|snapshot| {
             let before = rules_at(&snapshot.rules()?, None);
-            let mut planning = Planning {
-                snapshot,
-                rules,
-                sources: altered_sources(&before, rules),
-                comparison: Comparison::new(&before, rules),
-                summary: PlanSummary {
-                    position: snapshot.head()?.position,
-                    notes: all_notes(snapshot, &before, rules)?,
-                    ..PlanSummary::default()
-                },
+            let planning = Planning::new(snapshot, &before, rules);
+            let mut summary = PlanSummary {
+                position: snapshot.head()?.position,
+                notes: all_notes(snapshot, &before, rules)?,
+                ..PlanSummary::default()
             };
             if planning.alters_nothing() {
-                return Ok(planning.summary);
+                return Ok(summary);
             }
-            planning.everyone(now, each, progress)?;
-            Ok(planning.summary)
+            let mut of_person = |changes: Vec<PlannedChange>| {
+                summary.count(&changes, now);
+                changes.into_iter().for_each(&mut *each);
+            };
+            everyone(&planning, second, &mut of_person, progress)?;
+            Ok(summary)
         })
     }
 }
 
-/// One plan as it is being made.
-struct Planning<'a> {
-    snapshot: &'a dyn Snapshot,
-    rules: &'a Rules,
-    comparison: Comparison<'a>,
-    /// The sources whose grants fold differently.
-    sources: BTreeSet<SourceName>,
-    summary: PlanSummary,
-}
-
-impl Planning<'_> {
-    fn alters_nothing(&self) -> bool {
-        self.sources.is_empty() && !self.comparison.alters_products()
-    }
-
-    fn everyone(
-        &mut self,
-        now: Instant,
-        each: &mut dyn FnMut(PlannedChange),
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), StoreError> {
-        let total = self.snapshot.count_users()?;
-        let mut done = 0;
-        let mut after: Option<UserId> = None;
-        loop {
-            let users = self.snapshot.users_after(after.as_ref(), CHUNK)?;
-            let Some(last) = users.last().cloned() else {
-                return Ok(());
-            };
-            for user in &users {
-                self.person(user, now, each)?;
-                done += 1;
-            }
-            progress(Progress {
-                what: "users",
-                done,
-                total: total.max(done),
-            });
-            after = Some(last);
-        }
-    }
-
-    /// Compares for the person behind an id, unless they were met by a smaller one.
-    fn person(
-        &mut self,
-        user: &UserId,
-        now: Instant,
-        each: &mut dyn FnMut(PlannedChange),
-    ) -> Result<(), StoreError> {
-        let ids = linked_ids(self.snapshot, user, None)?;
-        for smaller in ids.range::<UserId, _>(..user) {
-            if !self.snapshot.grants_naming(smaller)?.is_empty() {
-                return Ok(());
-            }
-        }
-        self.summary.people = self.summary.people.saturating_add(1);
-        let (before, after) = self.held(&ids)?;
-        let changes = self.comparison.changes(&before, &after);
-        let mut gains = 0;
-        let mut losses = 0;
-        for change in changes {
+impl PlanSummary {
+    /// Counts what changes for one person.
+    fn count(&mut self, changes: &[PlannedChange], now: Instant) {
+        let (mut gains, mut losses) = (0, 0);
+        for PlannedChange { change, .. } in changes {
             match change.direction {
                 Direction::Gains => {
                     gains = 1;
-                    self.summary.gains.count(&change, now);
+                    self.gains.count(change, now);
                 }
                 Direction::Loses => {
                     losses = 1;
-                    self.summary.losses.count(&change, now);
-                }
-            }
-            each(PlannedChange {
-                users: ids.iter().cloned().collect(),
-                change,
-            });
-        }
-        self.summary.gaining = self.summary.gaining.saturating_add(gains);
-        self.summary.losing = self.summary.losing.saturating_add(losses);
-        Ok(())
-    }
-
-    /// What the ids hold now, and what they would hold.
-    fn held(&self, ids: &BTreeSet<UserId>) -> Result<(Vec<Held>, Vec<Held>), StoreError> {
-        let mut before = Vec::new();
-        let mut after = Vec::new();
-        let mut folded: BTreeSet<GrantId> = BTreeSet::new();
-        for id in ids {
-            for (grant, window) in self.snapshot.windows_of(id)? {
-                if !self.sources.contains(&grant.source) {
-                    after.push(held(&window));
-                }
-                before.push(held(&window));
-            }
-            if self.sources.is_empty() {
-                continue;
-            }
-            for grant in self.snapshot.grants_naming(id)? {
-                if self.sources.contains(&grant.source) && folded.insert(grant.clone()) {
-                    let projection = project(self.snapshot, &grant, self.rules, None)?;
-                    let windows = projection.into_iter().flat_map(|it| it.windows);
-                    let own = windows.filter(|window| ids.contains(&window.user));
-                    after.extend(own.map(|window| held(&window)));
+                    self.losses.count(change, now);
                 }
             }
         }
-        Ok((before, after))
-    }
-}
-
-fn held(window: &Window) -> Held {
-    Held {
-        product: window.product.clone(),
-        start: window.start,
-        end: window.end,
+        self.people = self.people.saturating_add(1);
+        self.gaining = self.gaining.saturating_add(gains);
+        self.losing = self.losing.saturating_add(losses);
     }
 }
 

@@ -147,6 +147,18 @@ pub trait Store: Send {
 
 /// A handle that only reads.
 pub trait StoreReader: Send {
+    /// Another handle on the same store, for another thread, so that two reads go on at once; `None` where one of them may
+    /// have to wait until the other ends.
+    ///
+    /// # Errors
+    /// If the store cannot be opened once more.
+    fn another(&self) -> Result<Option<Self>, StoreError>
+    where
+        Self: Sized,
+    {
+        Ok(None)
+    }
+
     /// Runs `work` on one unchanging state of the store, at least as new as the last write acknowledged before the call.
     ///
     /// # Errors

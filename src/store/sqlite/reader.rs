@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::known::Known;
+use super::open::Access;
 use super::wal_index::Header;
 use super::{File, FileSizes, Session, backup, keeping, sizes};
 use crate::store::{Snapshot, StoreError, StoreReader};
@@ -74,6 +75,14 @@ impl SqliteReader {
 }
 
 impl StoreReader for SqliteReader {
+    fn another(&self) -> Result<Option<Self>, StoreError> {
+        let keeper = locked(&self.keeper);
+        let File {
+            path, busy_timeout, ..
+        } = &keeper.file;
+        File::open(path, Access::Read, *busy_timeout).map(|file| Some(Self::new(file)))
+    }
+
     fn read<T, E: From<StoreError>>(
         &mut self,
         work: impl FnOnce(&dyn Snapshot) -> Result<T, E>,
