@@ -149,7 +149,9 @@ impl News {
 fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError> {
     let rules = rules_at(&snapshot.rules()?, None);
     let position = snapshot.head()?.position;
-    let begin = || index.begin_anew(&rules);
+    // A grant mostly gives one user one product.
+    let expected = snapshot.statistics()?.grants;
+    let begin = || index.begin_anew(&rules, expected);
     let filling = filled(begin, |put| everybody(snapshot, &rules, put))?;
     Ok(News::OfAll(Box::new(filling), position))
 }
@@ -323,9 +325,13 @@ fn products_named(
 /// Every product that one of the person's ids ever held.
 pub(super) fn products_held(person: &Person) -> Vec<ProductName> {
     let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-    let mut products: Vec<&ProductName> = segments
-        .filter_map(|segment| held(segment, person))
-        .collect();
+    let mut products: Vec<&ProductName> = Vec::new();
+    for product in segments.filter_map(|segment| held(segment, person)) {
+        // Mostly that of the segment before.
+        if products.last() != Some(&product) {
+            products.push(product);
+        }
+    }
     products.sort_unstable();
     products.dedup();
     products.into_iter().cloned().collect()

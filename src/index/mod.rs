@@ -10,6 +10,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use arc_swap::ArcSwap;
 
@@ -79,7 +80,7 @@ impl AccessIndex {
     pub(crate) fn new(rules: &Rules) -> Self {
         let keys = Keys::unpredictable();
         Self {
-            held: ArcSwap::from_pointee(Held::empty(rules, &keys)),
+            held: ArcSwap::from_pointee(Held::empty(rules, &keys, 0)),
             keys,
             position: AtomicU64::new(0),
             writer: Mutex::new(()),
@@ -163,10 +164,12 @@ impl AccessIndex {
         self.position.store(position.0, Ordering::Release);
     }
 
-    /// Begins to fill an index anew, as when rules have come into force. This one answers as before meanwhile.
-    pub(crate) fn begin_anew(&self, rules: &Rules) -> Filling {
+    /// Begins to fill an index anew, as when rules have come into force, with room for about so many users' products. This one
+    /// answers as before meanwhile.
+    pub(crate) fn begin_anew(&self, rules: &Rules, expected: u64) -> Filling {
+        let expected = usize::try_from(expected).unwrap_or_default() / SHARDS;
         Filling {
-            held: Held::empty(rules, &self.keys),
+            held: Held::empty(rules, &self.keys, expected),
             keys: self.keys.clone(),
         }
     }
@@ -221,8 +224,9 @@ fn rows(keys: &Keys, user: Key, access: &UserAccess) -> Vec<Row> {
 }
 
 impl Held {
-    fn empty(rules: &Rules, keys: &Keys) -> Self {
-        let shards = std::iter::repeat_with(|| Arc::new(Shard::empty()));
+    /// Without anybody, but with room for so much in each shard.
+    fn empty(rules: &Rules, keys: &Keys, expected: usize) -> Self {
+        let shards = std::iter::repeat_with(|| Arc::new(Shard::expecting(expected)));
         Self {
             catalog: Arc::new(Catalog::new(rules, keys)),
             nobody: Shard::empty(),
@@ -230,11 +234,21 @@ impl Held {
         }
     }
 
-    /// The same in as little room as it needs.
+    /// The same in as little room as it needs. Two threads do it.
     fn compact(mut self) -> Self {
-        for shard in &mut self.shards {
-            *shard = Arc::new(shard.compact());
-        }
+        let compact = |shards: &mut [Arc<Shard>]| {
+            for shard in shards {
+                *shard = Arc::new(shard.compact());
+            }
+        };
+        let half = self.shards.len() / 2;
+        let (own, others) = self.shards.split_at_mut(half);
+        thread::scope(|scope| {
+            let other = thread::Builder::new().name("tenure compacting".to_owned());
+            // Where no thread is to be had, the other half keeps the room it has to spare.
+            let _is_there = other.spawn_scoped(scope, || compact(others));
+            compact(own);
+        });
         self
     }
 

@@ -38,6 +38,11 @@ impl Shard {
         Self::with_room(0, 0, 0)
     }
 
+    /// An empty one with room for so many users' products, as far as they are like others'.
+    pub(super) fn expecting(rows: usize) -> Self {
+        Self::with_room(rows, rows, rows)
+    }
+
     fn with_room(rows: usize, named: usize, older: usize) -> Self {
         // The first word is none of a block: zero stands for no block.
         let older = older.saturating_add(1);

@@ -1,6 +1,6 @@
 //! The verdict on one product over all time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{AllowReason, DenyReason, Person, Phase, Verdict, View};
 use crate::domain::id::{GrantId, ProductName};
@@ -22,10 +22,10 @@ pub struct VerdictChange {
 /// It is what [`decide`](super::decide) says at each instant, found in one walk through time. Before the first change
 /// nothing of the product has begun: [`DenyReason::NotYet`] if access begins later, else [`DenyReason::NeverGranted`].
 pub fn verdict_changes(person: &Person, product: &ProductName) -> Vec<VerdictChange> {
-    let mut walk = Walk::new(person, product);
+    let (happenings, last_start) = happenings(person, product);
+    let mut walk = Walk::new(person, product, last_start);
     let mut changes: Vec<VerdictChange> = Vec::new();
     let mut last = walk.verdict(Instant::FIRST);
-    let happenings = happenings(person, product);
     for together in happenings.chunk_by(|(at, _), (next, _)| at == next) {
         let [(at, _), ..] = *together else { continue };
         for (_, happening) in together {
@@ -57,9 +57,14 @@ enum Happening {
     TermEnds(usize),
 }
 
-/// Everything that happens to the product, by instant, at each in the order of the grants.
-fn happenings(person: &Person, product: &ProductName) -> Vec<(Instant, Happening)> {
+/// Everything that happens to the product, by instant, at each in the order of the grants; and when access begins for the last
+/// time.
+fn happenings(
+    person: &Person,
+    product: &ProductName,
+) -> (Vec<(Instant, Happening)>, Option<Instant>) {
     let mut found: Vec<(Instant, Happening)> = Vec::with_capacity(32);
+    let mut last_start = None;
     let mut add = |at: End, happening| {
         if let End::At(at) = at {
             found.push((at, happening));
@@ -68,13 +73,16 @@ fn happenings(person: &Person, product: &ProductName) -> Vec<(Instant, Happening
     for (place, segment) in concerned(person, product) {
         add(End::At(segment.from), Happening::Boundary);
         add(segment.to, Happening::Boundary);
-        if let Phase::Live(live) = &segment.phase {
-            let own = [End::At(live.start), live.end].into_iter();
-            let others = own.filter(|at| *at != End::At(segment.from) && *at != segment.to);
-            others.for_each(|at| add(at, Happening::Boundary));
+        let Phase::Live(live) = &segment.phase else {
+            continue;
+        };
+        let own = [End::At(live.start), live.end].into_iter();
+        let others = own.filter(|at| *at != End::At(segment.from) && *at != segment.to);
+        others.for_each(|at| add(at, Happening::Boundary));
+        if !gives(person, product, live) {
+            continue;
         }
-        let own = |(live, ..): &(&LivePhase, Instant, End)| gives(person, product, live);
-        if let Some((_, start, end)) = segment.term().filter(own) {
+        if let Some((_, start, end)) = segment.term() {
             add(End::At(start), Happening::TermBegins(place));
             add(end, Happening::TermEnds(place));
             // At its very end it counts as much as one that goes on; from then on that one counts.
@@ -83,9 +91,10 @@ fn happenings(person: &Person, product: &ProductName) -> Vec<(Instant, Happening
                 Happening::Boundary,
             );
         }
-        let Some((live, start, end)) = segment.access().filter(own) else {
+        let Some((_, start, end)) = segment.access() else {
             continue;
         };
+        last_start = last_start.max(Some(start));
         add(end, Happening::AccessEnds(place));
         let paid_until = live.paid_until.min(end);
         if paid_until.is_after(start) {
@@ -100,7 +109,7 @@ fn happenings(person: &Person, product: &ProductName) -> Vec<(Instant, Happening
         }
     }
     found.sort_by_key(|(at, _)| *at);
-    found
+    (found, last_start)
 }
 
 /// The segments of every grant that one of the person's ids ever held with the product; each with the grant's place.
@@ -134,17 +143,13 @@ struct Walk<'a> {
     withheld: Option<(Instant, usize)>,
     /// The grants that would give access now but for these. The segments of a grant come in order, so of two that touch the
     /// one ends before the other begins.
-    open: BTreeSet<usize>,
+    open: Vec<usize>,
     /// When access begins for the last time.
     last_start: Option<Instant>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(person: &'a Person, product: &'a ProductName) -> Self {
-        let own = |(live, ..): &(&LivePhase, Instant, End)| gives(person, product, live);
-        let all = person.grants.iter().flat_map(|(_, segments)| segments);
-        let starts = all.filter_map(Segment::access).filter(own);
-        let last_start = starts.map(|(_, start, _)| start).max();
+    fn new(person: &'a Person, product: &'a ProductName, last_start: Option<Instant>) -> Self {
         Self {
             view: View {
                 at: Instant::FIRST,
@@ -156,7 +161,7 @@ impl<'a> Walk<'a> {
             grace: 0,
             ended: None,
             withheld: None,
-            open: BTreeSet::new(),
+            open: Vec::new(),
             last_start,
         }
     }
@@ -169,12 +174,10 @@ impl<'a> Walk<'a> {
             Happening::Begins(AllowReason::Grace) => self.grace += 1,
             Happening::Ends(AllowReason::Grace) => self.grace -= 1,
             Happening::AccessEnds(grant) => last_of(&mut self.ended, (at, grant)),
-            Happening::TermBegins(grant) => {
-                self.open.insert(grant);
-            }
+            Happening::TermBegins(grant) => self.open.push(grant),
             Happening::TermEnds(grant) => {
                 last_of(&mut self.withheld, (at, grant));
-                self.open.remove(&grant);
+                self.open.retain(|open| *open != grant);
             }
         }
     }
@@ -214,7 +217,7 @@ impl<'a> Walk<'a> {
 
     /// The grant whose withheld access goes on, or ended last.
     fn withholding(&self) -> Option<usize> {
-        let open = self.open.first().copied();
+        let open = self.open.iter().min().copied();
         let just_ended = self.withheld.filter(|(at, _)| *at == self.view.at);
         match (open, just_ended) {
             (Some(open), Some((_, ended))) => Some(open.min(ended)),
