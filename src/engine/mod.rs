@@ -41,6 +41,7 @@ mod plan;
 mod planning;
 mod quarantine;
 mod reader;
+mod reading;
 mod rebuild;
 mod reconcile;
 mod repetition;

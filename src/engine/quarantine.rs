@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::facts::rules_at;
+use super::reading::{Read, decode};
 use super::repetition::{Holder, id_conflict, key_and_holder, naming_renamed};
 use super::sources::source;
-use super::taking::{
-    RECEIVED_AT, Read, concern, decode, entry_refusal, project_all, settle_content,
-};
+use super::taking::{RECEIVED_AT, concern, entry_refusal, project_all, settle_content};
 use super::{Engine, EngineError, Secrets, unknown_source};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position};

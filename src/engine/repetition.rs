@@ -1,6 +1,6 @@
 //! What tells a delivery from others: its key, and what holds that key already.
 
-use super::taking::Read;
+use super::reading::Read;
 use crate::domain::delivery::{Outcome, Reason, Refusal};
 use crate::domain::event::{Event, Statement};
 use crate::domain::id::{DedupeKey, GrantId, GrantKey, Position, SourceName};

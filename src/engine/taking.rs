@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::delivery::{Content as Arrived, Delivery, Receipt};
+use super::delivery::{Delivery, Receipt};
 use super::facts::{project, rules_at};
 use super::line::StatedRefusal;
+use super::reading::{Read, read, unreadable};
 use super::repetition::{
     Holder, held_packet, id_conflict, key_and_holder, latest_packet, naming_renamed, renamed_key,
 };
-use super::sources::{Source, mentioned, source};
-use super::{EngineError, Secrets, unknown_source};
+use super::sources::mentioned;
+use super::{EngineError, Secrets};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
 use crate::domain::event::{Change, Event, Statement, Term};
 use crate::domain::id::{DedupeKey, GrantId, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
-use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Stated, Verified};
+use crate::provider::{Content, Stated};
 use crate::store::{
     EntryKind, EntryRefusal, FormerKey, NewEntry, Snapshot, StoreError, Transaction,
 };
@@ -81,15 +82,6 @@ struct Taking<'a> {
     concerned: BTreeSet<GrantId>,
 }
 
-/// A delivery as far as it could be read.
-pub(crate) struct Read {
-    pub(crate) request: Request,
-    /// The text that dedupe keys and digests speak of.
-    pub(crate) text: Vec<u8>,
-    pub(crate) decoded: Decoded,
-    pub(crate) arrival_is_order: bool,
-}
-
 impl Taking<'_> {
     fn take(&mut self, delivery: Delivery) -> Result<Receipt, EngineError> {
         let name = delivery.source.clone();
@@ -97,7 +89,7 @@ impl Taking<'_> {
         let claim_field = delivery.recorded_at.map_or(RECEIVED_AT, |_| RECORDED_AT);
         let recorded_at = self.recorded_at(&delivery);
         let received_at = delivery.received_at;
-        let mut read = self.read(delivery.content, &name)?;
+        let mut read = read(self.rules, self.secrets, delivery.content, &name)?;
         if let Some(stated) = delivery.parked {
             let read = self.as_parked(&name, read, &stated)?;
             if let Some(receipt) = self.parked_before(&name, &stated.key, &read)? {
@@ -155,30 +147,6 @@ impl Taking<'_> {
             (true, Some(_) | None) => next,
         };
         RecordedAt(wanted.max(next))
-    }
-
-    fn read(&self, content: Arrived, name: &SourceName) -> Result<Read, EngineError> {
-        let Some(source) = source(self.rules, name) else {
-            return match content {
-                Arrived::Unreadable(request, refusal) => {
-                    // Nobody knows whose it is, so whatever any system would conceal is concealed.
-                    let request = concealed(request, self.secrets);
-                    Ok(unreadable(request, refusal, false))
-                }
-                Arrived::Verified(_) | Arrived::Trusted(_) => Err(unknown_source(self.rules, name)),
-            };
-        };
-        let opened = match content {
-            Arrived::Verified(verified) => Ok(verified),
-            Arrived::Trusted(request) => {
-                Verified::trusted(source.provider, request, self.secrets.get(name))
-            }
-            Arrived::Unreadable(request, refusal) => {
-                let secret = self.secrets.get(name);
-                Err((source.provider.conceal(request, secret), refusal))
-            }
-        };
-        Ok(decode(source, opened))
     }
 
     /// The same delivery came before: it is counted there.
@@ -282,45 +250,6 @@ impl Taking<'_> {
             position,
             ..receipt
         })
-    }
-}
-
-/// A request of which nobody knows whose it is, without what any system would conceal, with any of the secrets.
-fn concealed(request: Request, secrets: &Secrets) -> Request {
-    let secrets = secrets.all().map(Some).chain([None]);
-    let ways = secrets.flat_map(|secret| PROVIDERS.iter().map(move |provider| (provider, secret)));
-    ways.fold(request, |request, (provider, secret)| {
-        provider.conceal(request, secret)
-    })
-}
-
-/// Decodes what was opened; what was not is quarantined.
-pub(crate) fn decode(source: Source<'_>, opened: Result<Verified, (Request, Refusal)>) -> Read {
-    let arrival_is_order = source.provider.arrival_is_order();
-    match opened {
-        Ok(verified) => Read {
-            decoded: source.provider.decode(verified.text(), &source.context),
-            text: verified.text().to_vec(),
-            request: verified.request().clone(),
-            arrival_is_order,
-        },
-        Err((request, refusal)) => unreadable(request, refusal, arrival_is_order),
-    }
-}
-
-/// What cannot be read is known by the digest of all that was received.
-fn unreadable(request: Request, refusal: Refusal, arrival_is_order: bool) -> Read {
-    let mut text = request.body.clone();
-    text.extend_from_slice(request.query.as_deref().unwrap_or_default().as_bytes());
-    Read {
-        request,
-        text,
-        decoded: Decoded {
-            kind: None,
-            dedupe: Dedupe::Text,
-            content: Content::Quarantined(refusal),
-        },
-        arrival_is_order,
     }
 }
 
