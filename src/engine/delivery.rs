@@ -1,6 +1,7 @@
 //! What is handed to the engine, and what it gives back.
 
 use super::line::StatedRefusal;
+use super::reading::ReadAhead;
 use crate::domain::delivery::{Outcome, Refusal};
 use crate::domain::id::{Position, SourceName};
 use crate::domain::time::Instant;
@@ -17,6 +18,8 @@ pub struct Delivery {
     /// Why it was parked in the log it comes from.
     pub(crate) parked: Option<StatedRefusal>,
     pub(crate) content: Content,
+    /// What the content comes to, if it was read already.
+    pub(crate) ahead: Option<Box<ReadAhead>>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +59,7 @@ impl Delivery {
             recorded_at: None,
             parked: None,
             content,
+            ahead: None,
         }
     }
 

@@ -30,6 +30,16 @@ pub(crate) enum HistoryLine {
     Own(Delivery, Own),
 }
 
+impl HistoryLine {
+    /// The delivery, where it is nothing but that.
+    pub(crate) fn delivery(&mut self) -> Option<&mut Delivery> {
+        match self {
+            Self::Delivery(delivery) | Self::OfFile(delivery) => Some(delivery),
+            Self::Own(..) => None,
+        }
+    }
+}
+
 /// What Tenure itself recorded, as it stands in a file.
 #[derive(Deserialize)]
 #[serde(tag = "tenure", rename_all = "snake_case", deny_unknown_fields)]
@@ -99,6 +109,7 @@ fn refused(delivery: Delivery, refusal: Refusal) -> Delivery {
     };
     Delivery {
         content,
+        ahead: None,
         ..delivery
     }
 }

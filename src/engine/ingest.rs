@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::delivery::{Delivery, Receipt};
 use super::history::{HistoryLine, take_history};
+use super::reading::{InForce, MANY, read_ahead};
 use super::taking::take;
 use super::{Engine, EngineError};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
@@ -11,7 +12,9 @@ use crate::domain::id::{DedupeKey, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
 use crate::provider::digest;
-use crate::store::{BatchMark, EntryKind, Hash, NewEntry, RunId, Store, StoreError};
+use crate::store::{
+    BatchMark, EntryKind, Hash, NewEntry, RunId, Store, StoreError, StoreReader as _,
+};
 
 /// A batch of the lines of a file, so that reading the file again after an interruption goes on where it stopped.
 ///
@@ -58,9 +61,10 @@ impl<S: Store> Engine<S> {
     /// As [`Engine::ingest`].
     pub fn ingest_batch(
         &mut self,
-        deliveries: Vec<Delivery>,
+        mut deliveries: Vec<Delivery>,
         now: Instant,
     ) -> Result<Vec<Receipt>, EngineError> {
+        self.read_ahead(deliveries.iter_mut().collect())?;
         let secrets = &self.secrets;
         self.store
             .write(|transaction| take(transaction, secrets, deliveries, now))
@@ -84,9 +88,10 @@ impl<S: Store> Engine<S> {
     pub(crate) fn ingest_history(
         &mut self,
         batch: &Batch,
-        lines: Vec<HistoryLine>,
+        mut lines: Vec<HistoryLine>,
         now: Instant,
     ) -> Result<BatchReceipts, EngineError> {
+        self.read_ahead(lines.iter_mut().filter_map(HistoryLine::delivery).collect())?;
         let secrets = &self.secrets;
         self.store.write(|transaction| {
             if let Some(mark) = transaction.batch(&batch.run, batch.number)?
@@ -113,6 +118,17 @@ impl<S: Store> Engine<S> {
                 was_taken: false,
             })
         })
+    }
+
+    /// Reads deliveries before anybody has to wait, if they are many.
+    fn read_ahead(&self, deliveries: Vec<&mut Delivery>) -> Result<(), EngineError> {
+        if deliveries.len() >= MANY {
+            // A handle of its own, for one that is kept may hold up whoever puts the write-ahead log back.
+            let mut reader = self.store.reader()?;
+            let in_force = reader.read(InForce::of)?;
+            read_ahead(&in_force, &self.secrets, deliveries);
+        }
+        Ok(())
     }
 
     /// Forgets the batches of a run that has come to its end.

@@ -1,14 +1,26 @@
 //! Reading a delivery: what arrived is opened and decoded, by the rules and secrets of its source.
+//!
+//! The deliveries of a large batch are read before the transaction that takes them begins, while others may write, and by two
+//! threads. Should other rules have come into force until then, they are read once more.
 
-use super::delivery::Content as Arrived;
+use std::sync::Arc;
+use std::thread;
+
+use super::delivery::{Content as Arrived, Delivery};
+use super::facts::rules_at;
 use super::sources::{Source, source};
 use super::{EngineError, Secrets, unknown_source};
 use crate::domain::delivery::Refusal;
-use crate::domain::id::SourceName;
+use crate::domain::id::{Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::provider::{Content, Decoded, Dedupe, PROVIDERS, Request, Verified};
+use crate::store::{Snapshot, StoreError};
+
+/// From how many on it is worth it.
+pub(crate) const MANY: usize = 100;
 
 /// A delivery as far as it could be read.
+#[derive(Clone, Debug)]
 pub(crate) struct Read {
     pub(crate) request: Request,
     /// The text that dedupe keys and digests speak of.
@@ -17,11 +29,72 @@ pub(crate) struct Read {
     pub(crate) arrival_is_order: bool,
 }
 
-/// Opens what arrived and decodes it.
-///
-/// # Errors
-/// [`EngineError::UnknownSource`] if there is no such source.
-pub(crate) fn read(
+/// A delivery that was read before the transaction that takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadAhead {
+    read: Read,
+    /// Where the rules stand by which it was read.
+    by: Position,
+}
+
+/// The rules in force, and where they stand in the log: at zero if none were ever recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub(crate) rules: Arc<Rules>,
+    at: Position,
+}
+
+impl InForce {
+    pub(crate) fn of(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
+        let recorded = snapshot.rules()?;
+        Ok(Self {
+            rules: rules_at(&recorded, None),
+            at: recorded.last().map(|it| it.position).unwrap_or_default(),
+        })
+    }
+}
+
+/// Reads what can be read by these rules, by two threads.
+pub(crate) fn read_ahead(
+    in_force: &InForce,
+    secrets: &Secrets,
+    mut deliveries: Vec<&mut Delivery>,
+) {
+    let read = |deliveries: Vec<&mut Delivery>| {
+        for delivery in deliveries {
+            delivery.read_ahead(in_force, secrets);
+        }
+    };
+    let others = deliveries.split_off(deliveries.len() / 2);
+    thread::scope(|scope| {
+        // Where no thread is to be had, the other half is read when it is taken.
+        let builder = thread::Builder::new().name("tenure reading".to_owned());
+        let _is_there = builder.spawn_scoped(scope, || read(others));
+        read(deliveries);
+    });
+}
+
+impl Delivery {
+    fn read_ahead(&mut self, in_force: &InForce, secrets: &Secrets) {
+        // What cannot be read is told when it is taken.
+        let read = read(&in_force.rules, secrets, self.content.clone(), &self.source);
+        let by = in_force.at;
+        self.ahead = read.ok().map(|read| Box::new(ReadAhead { read, by }));
+    }
+
+    /// Opens what arrived and decodes it, unless that was done by the same rules.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownSource`] if there is no such source.
+    pub(super) fn read(self, in_force: &InForce, secrets: &Secrets) -> Result<Read, EngineError> {
+        match self.ahead {
+            Some(ahead) if ahead.by == in_force.at => Ok(ahead.read),
+            Some(_) | None => read(&in_force.rules, secrets, self.content, &self.source),
+        }
+    }
+}
+
+fn read(
     rules: &Rules,
     secrets: &Secrets,
     content: Arrived,

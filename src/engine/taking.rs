@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::delivery::{Delivery, Receipt};
-use super::facts::{project, rules_at};
+use super::facts::project;
 use super::line::StatedRefusal;
-use super::reading::{Read, read, unreadable};
+use super::reading::{InForce, Read, unreadable};
 use super::repetition::{
     Holder, held_packet, id_conflict, key_and_holder, latest_packet, naming_renamed, renamed_key,
 };
@@ -35,11 +35,11 @@ pub(crate) fn take(
     deliveries: Vec<Delivery>,
     now: Instant,
 ) -> Result<Vec<Receipt>, EngineError> {
-    let rules = rules_at(&transaction.rules()?, None);
+    let in_force = InForce::of(&*transaction)?;
     let mut taking = Taking {
         last_recorded: transaction.head()?.recorded_at,
         transaction,
-        rules: &rules,
+        in_force: &in_force,
         secrets,
         now,
         concerned: BTreeSet::new(),
@@ -49,7 +49,7 @@ pub(crate) fn take(
         .map(|delivery| taking.take(delivery))
         .collect::<Result<Vec<Receipt>, EngineError>>()?;
     let concerned = taking.concerned;
-    project_all(transaction, &rules, concerned)?;
+    project_all(transaction, &in_force.rules, concerned)?;
     Ok(receipts)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn project_all(
 /// One transaction that takes deliveries.
 struct Taking<'a> {
     transaction: &'a mut dyn Transaction,
-    rules: &'a Rules,
+    in_force: &'a InForce,
     secrets: &'a Secrets,
     now: Instant,
     last_recorded: Option<RecordedAt>,
@@ -89,8 +89,9 @@ impl Taking<'_> {
         let claim_field = delivery.recorded_at.map_or(RECEIVED_AT, |_| RECORDED_AT);
         let recorded_at = self.recorded_at(&delivery);
         let received_at = delivery.received_at;
-        let mut read = read(self.rules, self.secrets, delivery.content, &name)?;
-        if let Some(stated) = delivery.parked {
+        let parked = delivery.parked.clone();
+        let mut read = delivery.read(self.in_force, self.secrets)?;
+        if let Some(stated) = parked {
             let read = self.as_parked(&name, read, &stated)?;
             if let Some(receipt) = self.parked_before(&name, &stated.key, &read)? {
                 return Ok(receipt);
@@ -212,9 +213,12 @@ impl Taking<'_> {
         let events = naming_renamed(self.transaction, events)?;
         let packet = held_packet(&read.decoded.dedupe, outcome, &key, &read.text);
         let mentions = match outcome {
-            Outcome::Quarantined => {
-                mentioned(self.rules, name, &read.text, read.request.query.as_deref())
-            }
+            Outcome::Quarantined => mentioned(
+                &self.in_force.rules,
+                name,
+                &read.text,
+                read.request.query.as_deref(),
+            ),
             Outcome::Applied | Outcome::Duplicate | Outcome::Ignored => Vec::new(),
         };
         concern(self.transaction, &events, &mut self.concerned)?;

@@ -11,7 +11,8 @@ use tenure::{
 };
 
 use crate::strategies::{
-    Line, at, history, in_memory, instant, line, odd_line, projections, questions, recorded, rules,
+    Line, at, history, in_memory, instant, line, now, odd_line, projections, questions, recorded,
+    rules, tell,
 };
 
 use super::{checks, hold, some_of};
@@ -125,6 +126,53 @@ pub(super) fn exported<S: Store>(engine: &Engine<S>) -> String {
         }
     }
     text
+}
+
+/// Many deliveries are read before they are taken, by the rules of that moment.
+#[test]
+fn a_large_batch_is_as_one_delivery_after_the_other_also_where_rules_change_within() {
+    let parts = (history(1), rules(), vec(line(), 100..130));
+    hold(12, parts, |(history, other, lines)| {
+        let mut singly = in_memory(&history.rules);
+        let mut together = in_memory(&history.rules);
+        let mut first = 0;
+        for rules in [None, Some(&other)] {
+            for engine in [&mut singly, &mut together] {
+                if let Some(rules) = rules {
+                    engine.apply(rules, now(), &mut |_| {}).unwrap();
+                }
+            }
+            tell(&mut singly, &lines, first);
+            let deliveries = lines.iter().zip(first..);
+            let deliveries = deliveries.map(|(line, id)| line.delivery(id)).collect();
+            let receipts = together.ingest_batch(deliveries, now()).unwrap();
+            prop_assert_eq!(receipts.len(), lines.len());
+            prop_assert_eq!(exported(&singly), exported(&together));
+            prop_assert_eq!(projections(&singly), projections(&together));
+            first += lines.len();
+        }
+        // In the file the rules stand among the deliveries, which are read before by those that are in force by then.
+        let file = exported(&together);
+        let options = FileOptions {
+            source: None,
+            backfill: true,
+        };
+        let takes = |engine: &mut Engine<MemoryStore>, text: &str| {
+            let mut later = || at("2400-01-01T00:00:00Z");
+            let mut text = Cursor::new(text);
+            engine
+                .ingest_file(&mut text, &options, &mut later, &mut |_| Ok(()))
+                .unwrap();
+        };
+        let mut by_line = in_memory(&history.rules);
+        let mut as_whole = in_memory(&history.rules);
+        file.split_inclusive('\n')
+            .for_each(|line| takes(&mut by_line, line));
+        takes(&mut as_whole, &file);
+        prop_assert_eq!(exported(&by_line), exported(&as_whole));
+        prop_assert_eq!(projections(&by_line), projections(&as_whole));
+        Ok(())
+    });
 }
 
 #[test]
