@@ -78,6 +78,10 @@ impl Catalog {
 
     /// The products that include the resource at some time. The one of its own name, which always does, may be among them.
     pub(super) fn including(&self, resource: &str, key: Key) -> &[Including] {
+        // The rules of many say nothing of products.
+        if self.named.is_empty() && self.prefixes.is_empty() {
+            return &[];
+        }
         if let Some(including) = self.named(key) {
             return including;
         }
