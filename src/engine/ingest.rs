@@ -64,7 +64,7 @@ impl<S: Store> Engine<S> {
         mut deliveries: Vec<Delivery>,
         now: Instant,
     ) -> Result<Vec<Receipt>, EngineError> {
-        self.read_ahead(deliveries.iter_mut().collect())?;
+        self.read_ahead(deliveries.iter_mut().collect());
         let secrets = &self.secrets;
         self.store
             .write(|transaction| take(transaction, secrets, deliveries, now))
@@ -91,7 +91,7 @@ impl<S: Store> Engine<S> {
         mut lines: Vec<HistoryLine>,
         now: Instant,
     ) -> Result<BatchReceipts, EngineError> {
-        self.read_ahead(lines.iter_mut().filter_map(HistoryLine::delivery).collect())?;
+        self.read_ahead(lines.iter_mut().filter_map(HistoryLine::delivery).collect());
         let secrets = &self.secrets;
         self.store.write(|transaction| {
             if let Some(mark) = transaction.batch(&batch.run, batch.number)?
@@ -120,15 +120,17 @@ impl<S: Store> Engine<S> {
         })
     }
 
-    /// Reads deliveries before anybody has to wait, if they are many.
-    fn read_ahead(&self, deliveries: Vec<&mut Delivery>) -> Result<(), EngineError> {
-        if deliveries.len() >= MANY {
-            // A handle of its own, for one that is kept may hold up whoever puts the write-ahead log back.
-            let mut reader = self.store.reader()?;
-            let in_force = reader.read(InForce::of)?;
+    /// Reads deliveries before anybody has to wait, if they are many. What stands in the way of that, the transaction tells.
+    fn read_ahead(&self, deliveries: Vec<&mut Delivery>) {
+        if deliveries.len() < MANY {
+            return;
+        }
+        // A handle of its own, for one that is kept may hold up whoever puts the write-ahead log back.
+        let reader = self.store.reader();
+        let in_force = reader.and_then(|mut reader| reader.read(InForce::of));
+        if let Ok(in_force) = in_force {
             read_ahead(&in_force, &self.secrets, deliveries);
         }
-        Ok(())
     }
 
     /// Forgets the batches of a run that has come to its end.

@@ -1,7 +1,7 @@
 //! Reading a change as it is written: its name first, then what it says.
 //!
 //! The derived reading takes the fields in any order, so it has to keep all of them until it has met the name. What the log
-//! holds was written with the name first, and is read twice as fast when that is relied on.
+//! holds was written with the name first, and takes two thirds of the time when that is relied on.
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
