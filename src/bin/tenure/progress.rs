@@ -34,9 +34,14 @@ impl Meter {
     }
 
     pub(crate) fn count(&self, what: &'static str, done: u64, total: u64) {
-        self.0.set_length(total);
-        self.0.set_message(what);
-        self.0.set_position(done);
+        // Both at once, so that what is done of one thing is never shown beside the total of another.
+        self.0.update(|state| {
+            state.set_len(total);
+            state.set_pos(done);
+        });
+        if self.0.message() != what {
+            self.0.set_message(what);
+        }
     }
 
     pub(crate) fn clear(&self) {
