@@ -51,11 +51,7 @@ fn mend(
         return Ok(true);
     }
     let is_meant = |grant: &GrantId| found.differing.has(grant);
-    let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
-        let projection = project(&*transaction, grant, rules, None)?;
-        transaction.mend(grant, projection.as_ref()).map(|_| ())
-    };
-    each_grant(transaction, &is_meant, found.grants, &mut mend, progress)?;
+    mend_each(transaction, &is_meant, rules, found.grants, progress)?;
     Ok(transaction.count_anew()? == projected)
 }
 
@@ -66,15 +62,27 @@ fn mend_all(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(u64, bool), StoreError> {
     let total = transaction.statistics()?.grants;
+    let (grants, projected) = mend_each(transaction, &|_| true, rules, total, progress)?;
+    // What belongs there is there now. If there is no more than that, nothing else is.
+    Ok((grants, transaction.count_anew()? == projected))
+}
+
+/// Folds every grant that `is_meant`, and replaces what differs. Gives how many these are, and how much follows from them.
+fn mend_each(
+    transaction: &mut dyn Transaction,
+    is_meant: &dyn Fn(&GrantId) -> bool,
+    rules: &Rules,
+    total: u64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(u64, Projected), StoreError> {
     let mut projected = Projected::default();
     let mut mend = |transaction: &mut dyn Transaction, grant: &GrantId| {
         let projection = project(&*transaction, grant, rules, None)?;
         projection.iter().for_each(|it| projected.add(it));
         transaction.mend(grant, projection.as_ref()).map(|_| ())
     };
-    let grants = each_grant(transaction, &|_| true, total, &mut mend, progress)?;
-    // What belongs there is there now. If there is no more than that, nothing else is.
-    Ok((grants, transaction.count_anew()? == projected))
+    let grants = each_grant(transaction, is_meant, total, &mut mend, progress)?;
+    Ok((grants, projected))
 }
 
 /// Folds every grant that `is_meant` under the rules, and projects it. Gives how many these are; `total` is how many there

@@ -83,13 +83,13 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    fn take(&mut self, delivery: Delivery) -> Result<Receipt, EngineError> {
+    fn take(&mut self, mut delivery: Delivery) -> Result<Receipt, EngineError> {
         let name = delivery.source.clone();
         let late_claim = delivery.claim().is_some_and(|claimed| claimed > self.now);
         let claim_field = delivery.recorded_at.map_or(RECEIVED_AT, |_| RECORDED_AT);
         let recorded_at = self.recorded_at(&delivery);
         let received_at = delivery.received_at;
-        let parked = delivery.parked.clone();
+        let parked = delivery.parked.take();
         let mut read = delivery.read(self.in_force, self.secrets)?;
         if let Some(stated) = parked {
             let read = self.as_parked(&name, read, &stated)?;

@@ -38,19 +38,19 @@ impl ProjectionSums {
     /// The sums of nothing, under a key that nobody can guess.
     pub fn unpredictable() -> Self {
         let random = RandomState::new();
-        Self {
-            hasher: SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1)),
-            lanes: vec![0; usize::from(LANES)],
-            projected: Projected::default(),
-            row: Vec::new(),
-        }
+        let [one, other] = [0, 1].map(|number| random.hash_one(number));
+        Self::keyed(SipHasher13::new_with_keys(one, other))
     }
 
     /// The sums of nothing under the same key: only such can be compared.
     #[must_use]
     pub fn of_nothing(&self) -> Self {
+        Self::keyed(self.hasher)
+    }
+
+    fn keyed(hasher: SipHasher13) -> Self {
         Self {
-            hasher: self.hasher,
+            hasher,
             lanes: vec![0; usize::from(LANES)],
             projected: Projected::default(),
             row: Vec::new(),

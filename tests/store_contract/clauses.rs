@@ -313,7 +313,7 @@ pub(super) fn stages() -> [Projection; 6] {
 }
 
 /// Two users, as the stages name them.
-fn name_two_users<S: Fresh>(store: &mut S) {
+pub(super) fn name_two_users<S: Fresh>(store: &mut S) {
     write(store, |log| {
         log.append(delivery(
             1,

@@ -5,7 +5,7 @@ use tenure::domain::grant::Anomaly;
 use tenure::store::{EntryKind, Order, Projection, ProjectionSums, RecordedAnomaly, StoreError};
 use tenure::{Change, End, GrantId, Position, Statement};
 
-use super::clauses::stages;
+use super::clauses::{name_two_users, stages};
 use super::facts::*;
 use super::{Fresh, for_every_store, read, write};
 
@@ -318,10 +318,7 @@ fn grants_are_walked_through_from_either_end<S: Fresh>() {
 
 fn sums_tell_whether_what_is_stored_is_what_is_meant<S: Fresh>() {
     let (mut store, _ground) = S::fresh();
-    write(&mut store, |log| {
-        let events = vec![granted("ann", "g1", None), granted("bob", "g1", None)];
-        log.append(delivery(1, "x", events))
-    });
+    name_two_users(&mut store);
     let named = [user("ann"), user("bob")].into();
     let wanted = stages().into_iter().map(Some).chain([None]);
     let wanted: Vec<Option<Projection>> = wanted.collect();
