@@ -4,13 +4,11 @@
 //! last on, until the two meet. Each reads in the order in which rows lie, and folds what it reads.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::facts::{GrantFacts, project_facts, rules_at};
-use super::verify::{CHUNK, Progress};
-use crate::domain::id::GrantId;
+use super::meeting::Meeting;
+use super::verify::Progress;
 use crate::store::{
     DifferingLanes, Head, Order, Projected, ProjectionSums, Snapshot, StoreError, StoreReader,
 };
@@ -40,15 +38,22 @@ pub(super) fn compare<R: StoreReader>(
         let from_above = || {
             second.read(|snapshot| {
                 snapshot.sum_projections(&mut stored)?;
-                meeting.add_grants(snapshot, Order::Descending, &mut upper, &mut |_| {})
+                add_grants(
+                    &meeting,
+                    snapshot,
+                    Order::Descending,
+                    &mut upper,
+                    &mut |_| {},
+                )
             })
         };
         let other = thread::Builder::new().name("tenure comparing".to_owned());
         let Ok(other) = other.spawn_scoped(scope, from_above) else {
             return Ok(None);
         };
-        let below = first
-            .read(|snapshot| meeting.add_grants(snapshot, Order::Ascending, &mut lower, progress));
+        let below = first.read(|snapshot| {
+            add_grants(&meeting, snapshot, Order::Ascending, &mut lower, progress)
+        });
         let above = other.join().unwrap_or_else(|panic| resume_unwind(panic));
         Ok::<_, StoreError>(Some((below?, above?)))
     })?;
@@ -59,74 +64,26 @@ pub(super) fn compare<R: StoreReader>(
     Ok(Some(Compared {
         head,
         differing: lower.differing(&stored),
-        grants: meeting.done.into_inner(),
+        grants: meeting.done(),
         projected: lower.projected(),
     }))
 }
 
-/// Where two that come from both ends are.
-#[derive(Default)]
-struct Meeting {
-    reached: Mutex<Reached>,
-    done: AtomicU64,
-}
-
-/// The last grant that was taken from each end.
-#[derive(Default)]
-struct Reached {
-    below: Option<GrantId>,
-    above: Option<GrantId>,
-}
-
-impl Meeting {
-    /// Adds what follows from every grant that the other does not come to before. Gives the end of the log.
-    fn add_grants(
-        &self,
-        snapshot: &dyn Snapshot,
-        order: Order,
-        sums: &mut ProjectionSums,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Head, StoreError> {
-        let rules = rules_at(&snapshot.rules()?, None);
-        let total = snapshot.statistics()?.grants;
-        let mut show = |done: u64| {
-            progress(Progress {
-                what: "grants",
-                done,
-                total: total.max(done),
-            });
-        };
-        let mut own: usize = 0;
-        snapshot.each_grant(order, &mut |grant, events| {
-            if !self.is_taken(&grant, order) {
-                return Ok(false);
-            }
-            let facts = GrantFacts::of_events(snapshot, &grant, events, &rules, None)?;
-            let projected = project_facts(snapshot, &facts, &rules, None)?;
-            let projection = projected.as_ref().map(|(_, projection)| projection);
-            sums.add(&grant, &facts.named, projection);
-            own += 1;
-            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-            if own.is_multiple_of(CHUNK) {
-                show(done);
-            }
-            Ok(true)
-        })?;
-        show(self.done.load(Ordering::Relaxed));
-        snapshot.head()
-    }
-
-    /// Takes the next grant, unless the other has come as far.
-    fn is_taken(&self, grant: &GrantId, order: Order) -> bool {
-        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        let Reached { below, above } = &mut *reached;
-        let (own, is_free) = match order {
-            Order::Ascending => (below, above.as_ref().is_none_or(|above| grant < above)),
-            Order::Descending => (above, below.as_ref().is_none_or(|below| grant > below)),
-        };
-        if is_free {
-            *own = Some(grant.clone());
-        }
-        is_free
-    }
+/// Adds what follows from every grant that the other does not come to before. Gives the end of the log.
+fn add_grants(
+    meeting: &Meeting,
+    snapshot: &dyn Snapshot,
+    order: Order,
+    sums: &mut ProjectionSums,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Head, StoreError> {
+    let rules = rules_at(&snapshot.rules()?, None);
+    let mut add = |facts: GrantFacts| {
+        let projected = project_facts(snapshot, &facts, &rules, None)?;
+        let projection = projected.as_ref().map(|(_, projection)| projection);
+        sums.add(&facts.grant, &facts.named, projection);
+        Ok(true)
+    };
+    meeting.each_grant(snapshot, order, &rules, &mut add, progress)?;
+    snapshot.head()
 }

@@ -36,6 +36,7 @@ mod indexing;
 mod ingest;
 mod intake;
 mod line;
+mod meeting;
 mod people;
 mod plan;
 mod planning;
