@@ -45,8 +45,12 @@ pub enum Direction {
 /// Two versions of the rules, to be held against what people hold.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    before: &'a Rules,
-    after: &'a Rules,
+    /// The rules that are in force.
+    pub before: &'a Rules,
+    /// Those that would be.
+    pub after: &'a Rules,
+    /// The sources whose grants fold differently.
+    pub altered_sources: BTreeSet<SourceName>,
     /// Every resource and prefix that either version names. Access to any other resource changes as that to the longest
     /// prefix it begins with.
     named: BTreeSet<ResourceName>,
@@ -105,9 +109,15 @@ impl<'a> Comparison<'a> {
         Self {
             before,
             after,
+            altered_sources: altered_sources(before, after),
             reach: products.into_iter().map(reached).collect(),
             named,
         }
+    }
+
+    /// Whether anything can change for anyone.
+    pub fn alters_nothing(&self) -> bool {
+        self.altered_sources.is_empty() && !self.alters_products()
     }
 
     /// Whether some product includes something else.
@@ -120,7 +130,8 @@ impl<'a> Comparison<'a> {
         named.into_iter().any(|product| self.alters(product))
     }
 
-    fn alters(&self, product: &ProductName) -> bool {
+    /// Whether the product includes something else.
+    pub fn alters(&self, product: &ProductName) -> bool {
         let includes = |rules: &'a Rules| rules.products.get(product).map(|it| &it.includes[..]);
         includes(self.before).unwrap_or_default() != includes(self.after).unwrap_or_default()
     }

@@ -69,6 +69,14 @@ impl GrantFacts {
         })
     }
 
+    /// The same facts, to be folded by other rules.
+    pub(crate) fn under(self, rules: &Rules) -> Self {
+        Self {
+            policy: rules.policy(&self.grant.source),
+            ..self
+        }
+    }
+
     pub(crate) fn fold(&self) -> Folded {
         fold(&self.grant, &self.events, &self.policy)
     }

@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 mod asking;
 mod changes;
 mod comparing;
+mod concerned;
 mod delivery;
 mod erasing;
 mod explain;

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::concerned::{Concerned, concerned};
 use super::facts::rules_at;
 use super::ingest::{refuse_reserved, rules_entry};
 use super::planning::{Planning, everyone};
@@ -13,7 +14,9 @@ use super::rebuild::fold_again;
 use super::sources::source_names;
 use super::verify::Progress;
 use super::{Engine, EngineError};
-use crate::domain::difference::{AccessChange, Direction, RulesNote, altered_sources, notes};
+use crate::domain::difference::{
+    AccessChange, Comparison, Direction, RulesNote, altered_sources, notes,
+};
 use crate::domain::id::{GrantId, GrantKey, LONGEST_ID, Position, SourceName, UserId};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
@@ -99,7 +102,8 @@ impl<R: StoreReader> Reader<R> {
     /// Says what other rules would change, without changing anything: `each` is called for every person and resource with
     /// each span gained or lost, people in the order of their first id, then by resource and time.
     ///
-    /// It is worked out by two threads. The memory it takes depends on what a few thousand people hold, never on the log.
+    /// All events are read once, to find whom it may concern, and then the events of these people. It is worked out by two
+    /// threads. The memory it takes depends on what a few thousand people hold, never on the log.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -111,18 +115,28 @@ impl<R: StoreReader> Reader<R> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<PlanSummary, EngineError> {
         // Without one it takes longer.
-        let second = self.store().another().unwrap_or_default();
+        let mut second = self.store().another().unwrap_or_default();
         self.read(|snapshot| {
             let before = rules_at(&snapshot.rules()?, None);
-            let planning = Planning::new(snapshot, &before, rules);
+            let comparison = Comparison::new(&before, rules);
             let mut summary = PlanSummary {
                 position: snapshot.head()?.position,
                 notes: all_notes(snapshot, &before, rules)?,
                 ..PlanSummary::default()
             };
-            if planning.alters_nothing() {
+            if comparison.alters_nothing() {
                 return Ok(summary);
             }
+            let concerned = match comparison.altered_sources.is_empty() {
+                // Nothing is folded then: it is as quick to look at what everyone holds.
+                true => Concerned::everyone(),
+                false => concerned(snapshot, &comparison, second.as_mut(), progress)?,
+            };
+            let planning = Planning {
+                snapshot,
+                comparison: &comparison,
+                concerned: &concerned,
+            };
             let mut of_person = |changes: Vec<PlannedChange>| {
                 summary.count(&changes, now);
                 changes.into_iter().for_each(&mut *each);

@@ -1,15 +1,15 @@
-//! Working out a plan, person by person.
+//! Working out a plan, person by person: access is that of all grants of a person together.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::facts::{linked_ids, project, rules_at};
+use super::concerned::Concerned;
+use super::facts::{linked_ids, project};
 use super::plan::PlannedChange;
 use super::verify::Progress;
-use crate::domain::difference::{Comparison, Held, altered_sources};
-use crate::domain::id::{GrantId, SourceName, UserId};
-use crate::domain::rules::Rules;
+use crate::domain::difference::{Comparison, Held};
+use crate::domain::id::{GrantId, UserId};
 use crate::domain::window::Window;
 use crate::store::{Head, Snapshot, StoreError, StoreReader};
 
@@ -21,11 +21,10 @@ type Changes = Vec<Vec<PlannedChange>>;
 
 /// A plan as it is being worked out.
 pub(super) struct Planning<'a> {
-    snapshot: &'a dyn Snapshot,
-    rules: &'a Rules,
-    comparison: Comparison<'a>,
-    /// The sources whose grants fold differently.
-    sources: BTreeSet<SourceName>,
+    pub(super) snapshot: &'a dyn Snapshot,
+    pub(super) comparison: &'a Comparison<'a>,
+    /// Nobody else gains or loses anything.
+    pub(super) concerned: &'a Concerned,
 }
 
 /// Works it out for everyone, in the order of their first ids. The second handle, if there is one, takes every other chunk
@@ -36,7 +35,11 @@ pub(super) fn everyone<R: StoreReader>(
     of_person: &mut dyn FnMut(Vec<PlannedChange>),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), StoreError> {
-    let (snapshot, rules) = (planning.snapshot, planning.rules);
+    let Planning {
+        snapshot,
+        comparison,
+        concerned,
+    } = *planning;
     let head = snapshot.head()?;
     thread::scope(|scope| {
         let (giving, given) = channel();
@@ -44,7 +47,7 @@ pub(super) fn everyone<R: StoreReader>(
         match second {
             Some(second) => {
                 let other = thread::Builder::new().name("tenure planning".to_owned());
-                let work = move || beside(second, head, rules, &given, &telling);
+                let work = move || beside(second, head, (comparison, concerned), &given, &telling);
                 // Where no thread is to be had, nobody takes the chunks, and they are worked out here.
                 let _is_there = other.spawn_scoped(scope, work);
             }
@@ -83,7 +86,7 @@ fn length(users: &[UserId]) -> u64 {
 fn beside<R: StoreReader>(
     mut reader: R,
     head: Head,
-    rules: &Rules,
+    (comparison, concerned): (&Comparison<'_>, &Concerned),
     given: &Receiver<Vec<UserId>>,
     telling: &Sender<Result<Changes, StoreError>>,
 ) {
@@ -92,8 +95,11 @@ fn beside<R: StoreReader>(
         if snapshot.head()? != head {
             return Ok(());
         }
-        let before = rules_at(&snapshot.rules()?, None);
-        let planning = Planning::new(snapshot, &before, rules);
+        let planning = Planning {
+            snapshot,
+            comparison,
+            concerned,
+        };
         for users in given {
             if telling.send(planning.people(&users)).is_err() {
                 break;
@@ -103,24 +109,30 @@ fn beside<R: StoreReader>(
     });
 }
 
-impl<'a> Planning<'a> {
-    pub(super) fn new(snapshot: &'a dyn Snapshot, before: &'a Rules, rules: &'a Rules) -> Self {
-        Self {
-            snapshot,
-            rules,
-            sources: altered_sources(before, rules),
-            comparison: Comparison::new(before, rules),
-        }
-    }
-
-    pub(super) fn alters_nothing(&self) -> bool {
-        self.sources.is_empty() && !self.comparison.alters_products()
-    }
-
-    /// Compares for the people behind these ids.
+impl Planning<'_> {
+    /// Compares for the people behind these ids, which are sorted and leave out none between them.
     fn people(&self, users: &[UserId]) -> Result<Changes, StoreError> {
-        let people = users.iter().map(|user| self.person(user));
+        let linked = self.linked_among(users)?;
+        let people = users.iter().map(|user| match linked.contains(user) {
+            true => self.person(user),
+            // Alone, and nothing to be worked out.
+            false if !self.concerned.may_include(user) => Ok(Some(Vec::new())),
+            false => self.changes(&BTreeSet::from([user.clone()])).map(Some),
+        });
         people.filter_map(Result::transpose).collect()
+    }
+
+    /// Those of the ids that links name; perhaps the first without one.
+    fn linked_among(&self, users: &[UserId]) -> Result<BTreeSet<UserId>, StoreError> {
+        let mut linked: BTreeSet<UserId> = users.first().cloned().into_iter().collect();
+        while linked.last() < users.last() {
+            let more = self.snapshot.linked_after(linked.last(), CHUNK)?;
+            if more.is_empty() {
+                break;
+            }
+            linked.extend(more);
+        }
+        Ok(linked)
     }
 
     /// Compares for the person behind an id, unless they were met by a smaller one.
@@ -131,33 +143,42 @@ impl<'a> Planning<'a> {
                 return Ok(None);
             }
         }
-        let (before, after) = self.held(&ids)?;
+        self.changes(&ids).map(Some)
+    }
+
+    /// Compares for the person who has these ids.
+    fn changes(&self, ids: &BTreeSet<UserId>) -> Result<Vec<PlannedChange>, StoreError> {
+        if !ids.iter().any(|id| self.concerned.may_include(id)) {
+            return Ok(Vec::new());
+        }
+        let (before, after) = self.held(ids)?;
         let changes = self.comparison.changes(&before, &after).into_iter();
         let changes = changes.map(|change| PlannedChange {
             users: ids.iter().cloned().collect(),
             change,
         });
-        Ok(Some(changes.collect()))
+        Ok(changes.collect())
     }
 
     /// What the ids hold now, and what they would hold.
     fn held(&self, ids: &BTreeSet<UserId>) -> Result<(Vec<Held>, Vec<Held>), StoreError> {
+        let sources = &self.comparison.altered_sources;
         let mut before = Vec::new();
         let mut after = Vec::new();
         let mut folded: BTreeSet<GrantId> = BTreeSet::new();
         for id in ids {
             for (grant, window) in self.snapshot.windows_of(id)? {
-                if !self.sources.contains(&grant.source) {
+                if !sources.contains(&grant.source) {
                     after.push(held(&window));
                 }
                 before.push(held(&window));
             }
-            if self.sources.is_empty() {
+            if sources.is_empty() {
                 continue;
             }
             for grant in self.snapshot.grants_naming(id)? {
-                if self.sources.contains(&grant.source) && folded.insert(grant.clone()) {
-                    let projection = project(self.snapshot, &grant, self.rules, None)?;
+                if sources.contains(&grant.source) && folded.insert(grant.clone()) {
+                    let projection = project(self.snapshot, &grant, self.comparison.after, None)?;
                     let windows = projection.into_iter().flat_map(|it| it.windows);
                     let own = windows.filter(|window| ids.contains(&window.user));
                     after.extend(own.map(|window| held(&window)));

@@ -8,7 +8,7 @@ use serde_json::json;
 use tenure::domain::decision::Question;
 use tenure::{
     Decision, Direction, End, Engine, Instant, MemoryStore, PlanSummary, PlannedChange, RecordedAt,
-    ResourceName, Rules, Store,
+    ResourceName, Rules, Store, UserId,
 };
 
 use crate::strategies::{
@@ -140,6 +140,68 @@ fn plan_then_apply_gives_what_plan_said() {
         prop_assert_eq!(u64::try_from(plan.len()).unwrap(), total);
         Ok(())
     });
+}
+
+/// Everyone some event of a grant names that was not withdrawn, with the ids linked to them.
+fn people<S: Store>(engine: &Engine<S>) -> BTreeSet<Vec<UserId>> {
+    let mut reader = engine.reader().unwrap();
+    let users = recorded(engine).users().into_iter();
+    let timelines = users.map(|user| reader.timeline(&user, None).unwrap());
+    let with_grants = timelines.filter(|timeline| !timeline.lanes.is_empty());
+    with_grants.map(|timeline| timeline.linked).collect()
+}
+
+#[test]
+fn a_plan_looks_at_everyone_once_and_tells_of_them_in_order() {
+    hold(300, two_rules(12), |(history, rules)| {
+        let engine = told(&history.without_withdrawals());
+        let (plan, summary) = plan(&engine, &rules);
+        let people = people(&engine);
+        if summary.people == 0 {
+            prop_assert_eq!(&plan, &[]);
+        } else {
+            prop_assert_eq!(summary.people, u64::try_from(people.len()).unwrap());
+        }
+        prop_assert!(plan.iter().all(|planned| people.contains(&planned.users)));
+        let first_ids: Vec<_> = plan.iter().map(|planned| planned.users.first()).collect();
+        prop_assert!(first_ids.is_sorted());
+        Ok(())
+    });
+}
+
+/// Where more people are concerned than it pays to look for, the plan is the same as where there are few.
+#[test]
+fn a_plan_that_concerns_nearly_everyone_tells_of_each() {
+    let days = |days: i64| -> Rules {
+        let policy = json!({"payment_failed_grace": format!("P{days}D")});
+        let source = json!({"provider": "cloudevents", "policy": policy});
+        serde_json::from_value(json!({"sources": {"crm": source}})).unwrap()
+    };
+    let user = |number: usize| format!("u{number:04}");
+    let fails = |number: &usize| !number.is_multiple_of(5);
+    let mut lines = Vec::new();
+    for number in 0..1_500 {
+        let grant = format!("g{number:04}");
+        let line = |verb, time| Line::of_grant("crm", verb, &grant, at(time));
+        let granted = line("granted", "2026-01-01T00:00:00Z").for_user(&user(number));
+        let granted = granted
+            .with("product", json!("p"))
+            .with("recurring", json!(true));
+        lines.push(granted.with("until", json!("2026-02-01T00:00:00Z")));
+        if fails(&number) {
+            lines.push(line("payment_failed", "2026-01-31T00:00:00Z"));
+        }
+    }
+    let mut engine = in_memory(&days(1));
+    tell(&mut engine, &lines, 0);
+    let (plan, summary) = plan(&engine, &days(9));
+    assert_eq!((summary.people, summary.gaining), (1_500, 1_200));
+    let told: Vec<_> = plan.iter().map(|planned| planned.users.clone()).collect();
+    let all = (0..1_500)
+        .filter(fails)
+        .map(|it| vec![user(it).parse().unwrap()]);
+    let all: Vec<Vec<UserId>> = all.collect();
+    assert_eq!(told, all);
 }
 
 #[test]
