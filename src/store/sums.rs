@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use siphasher::sip128::SipHasher13;
 
-use super::sqlite::pack;
+use super::sqlite::{pack, pack_of_nobody};
 use super::{Projected, Projection};
 use crate::domain::id::{GrantId, UserId};
 
@@ -65,13 +65,12 @@ impl ProjectionSums {
         projection: Option<&Projection>,
     ) {
         let id = bytes_of(grant);
-        let segments = projection.map_or_else(Vec::new, |it| pack(&it.segments));
+        let segments = projection.map_or(&[][..], |it| &it.segments);
         for user in users {
-            self.add_user(id, user.as_str().as_bytes(), &segments);
+            self.add_user(id, user.as_str().as_bytes(), &pack(segments, Some(user)));
         }
         let Some(projection) = projection else { return };
-        let anomalies = i64::try_from(projection.anomalies.len()).unwrap_or(i64::MAX);
-        self.add_grant(id, &segments, anomalies);
+        self.add_grant(id, &pack_of_nobody(users, segments));
         for window in &projection.windows {
             let ends = [window.start.micros(), window.end.micros()];
             let (user, product) = (window.user.as_str(), window.product.as_str());
@@ -105,9 +104,9 @@ impl ProjectionSums {
         }
     }
 
-    pub(super) fn add_grant(&mut self, grant: [&[u8]; 2], segments: &[u8], anomalies: i64) {
+    pub(super) fn add_grant(&mut self, grant: [&[u8]; 2], segments: &[u8]) {
         self.projected.grants += 1;
-        self.add_row(grant, &[b"grant", segments, &anomalies.to_le_bytes()]);
+        self.add_row(grant, &[b"grant", segments]);
     }
 
     pub(super) fn add_user(&mut self, grant: [&[u8]; 2], user: &[u8], segments: &[u8]) {
@@ -190,7 +189,7 @@ mod tests {
             for number in order {
                 let key = number.to_string();
                 let id: [&[u8]; 2] = [b"crm", key.as_bytes()];
-                sums.add_grant(id, b"segments", 0);
+                sums.add_grant(id, b"segments");
                 sums.add_window(id, b"u1", [1, 2], b"news");
             }
         };
@@ -212,10 +211,9 @@ mod tests {
         };
         let id: [&[u8]; 2] = [b"crm", b"g1"];
         let empty = ProjectionSums::unpredictable();
-        let rows: [&dyn Fn(&mut ProjectionSums); 10] = [
-            &|sums| sums.add_grant(id, b"", 0),
-            &|sums| sums.add_grant(id, b"s", 0),
-            &|sums| sums.add_grant(id, b"s", 1),
+        let rows: [&dyn Fn(&mut ProjectionSums); 9] = [
+            &|sums| sums.add_grant(id, b""),
+            &|sums| sums.add_grant(id, b"s"),
             &|sums| sums.add_user(id, b"u", b"s"),
             &|sums| sums.add_user(id, b"us", b""),
             &|sums| sums.add_window(id, b"u", [1, 2], b"news"),

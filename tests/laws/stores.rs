@@ -8,7 +8,9 @@ use tenure::store::{NewEntry, SqliteStoreOptions, Statistics};
 use tenure::{Engine, Position, Secrets, SqliteStore, Store};
 
 use super::{checks, hold, some_of};
-use crate::strategies::{History, engine, history, projections, questions, recorded, tell, told};
+use crate::strategies::{
+    History, Line, at, engine, history, plain_rules, projections, questions, recorded, tell, told,
+};
 
 fn store(path: &Path) -> SqliteStore {
     SqliteStore::create_or_open(path, SqliteStoreOptions::default()).unwrap()
@@ -105,15 +107,16 @@ const DAMAGES: &[&str] = &[
     "DELETE FROM grants; DELETE FROM windows; DELETE FROM anomalies; UPDATE segments SET segments = x''",
     "DELETE FROM grants",
     "DELETE FROM windows WHERE length(grant_key) % 2",
-    "UPDATE grants SET anomalies = anomalies + 1",
+    "UPDATE grants SET segments = x'0201'",
     "UPDATE segments SET segments = x''",
+    "UPDATE segments SET segments = x'' WHERE user_id = 'u'",
     "DELETE FROM windows",
     "UPDATE windows SET end_at = end_at + 1",
     "UPDATE windows SET user_id = user_id || '-else'",
     "INSERT INTO windows SELECT user_id, start_at - 1, source, grant_key, start_at, product FROM windows",
     "DELETE FROM anomalies",
     "INSERT INTO anomalies SELECT position, 7, source, grant_key, anomaly FROM anomalies",
-    "INSERT INTO grants VALUES ('shop', 'nobody-knows-it', x'', 0)",
+    "INSERT INTO grants VALUES ('shop', 'nobody-knows-it', x'')",
     "INSERT INTO windows VALUES ('nobody', 7, 'shop', 'nobody-knows-it', 8, 'news')",
     "UPDATE totals SET grants = grants + 1, windows = 7, anomalies = 0",
 ];
@@ -338,6 +341,35 @@ fn an_event_that_a_look_up_passes_over_is_found_by_verify() {
 }
 
 #[test]
+fn a_user_of_a_grant_who_is_told_otherwise_than_another_is_found() {
+    let given = Line::of_grant("crm", "granted", "g", at("2026-01-01T00:00:00Z")).for_user("u");
+    let given = given
+        .with("product", "p".into())
+        .with("until", serde_json::Value::Null);
+    let moved = Line::of_grant("crm", "transferred", "g", at("2026-01-02T00:00:00Z"));
+    let history = History {
+        rules: plain_rules(),
+        lines: vec![given, moved.with("user", "v".into())],
+    };
+    for user in ["u", "v"] {
+        let folder = folder();
+        let path = folder.path().join("tenure.db");
+        let mut engine = in_file(&path, &history);
+        let is_sound = |engine: &Engine<SqliteStore>| {
+            let verified = engine.reader().unwrap().verify(&mut |_| {});
+            verified.is_ok_and(|it| it.fault.is_none())
+        };
+        assert!(is_sound(&engine));
+        let connection = Connection::open(&path).unwrap();
+        let damage = "UPDATE segments SET segments = x'' WHERE user_id = ?1";
+        assert_eq!(connection.execute(damage, [user]).unwrap(), 1);
+        assert!(!is_sound(&engine), "{user}");
+        engine.rebuild(&mut |_| {}).unwrap();
+        assert!(is_sound(&engine), "{user}");
+    }
+}
+
+#[test]
 fn a_stray_grant_and_a_flag_that_is_none_are_found() {
     let folder = folder();
     let path = folder.path().join("tenure.db");
@@ -362,7 +394,7 @@ fn a_stray_grant_and_a_flag_that_is_none_are_found() {
     let connection = Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "INSERT INTO grants VALUES ('cloudevents', 'h', x'', 0); UPDATE totals SET grants = grants + 1",
+            "INSERT INTO grants VALUES ('cloudevents', 'h', x''); UPDATE totals SET grants = grants + 1",
         )
         .unwrap();
     let stray = tenure::GrantId {

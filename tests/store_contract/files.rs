@@ -116,10 +116,10 @@ fn a_newer_file_is_refused() {
     let path = folder.path().join("tenure.db");
     Connection::open(&path)
         .unwrap()
-        .execute_batch("PRAGMA user_version = 5")
+        .execute_batch("PRAGMA user_version = 6")
         .unwrap();
     for refusal in refusal_of(&path) {
-        assert!(matches!(refusal, StoreError::Newer { found: 5, known: 4 }));
+        assert!(matches!(refusal, StoreError::Newer { found: 6, known: 5 }));
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tenure::rusqlite::Connection;
+use tenure::rusqlite::types::Value;
 use tenure::store::{Snapshot, SqliteStore, StoreError, StoreReader};
-use tenure::{Mention, Position, Question, Reader};
+use tenure::{Engine, Mention, Position, Question, Reader, Secrets};
 
 use super::facts::everything;
 use super::{Fresh, options};
@@ -76,7 +77,7 @@ fn an_older_file_is_brought_up_to_date_by_a_writer() {
     let (path, _folder) = older();
     assert_eq!(version(&path), 1);
     SqliteStore::open(&path, options()).unwrap();
-    assert_eq!(version(&path), 4);
+    assert_eq!(version(&path), 5);
     answers_as_before(&path);
     // Its tables and indices are those of a new file, and it stays as it is when it is opened again.
     let (_new, ground) = SqliteStore::fresh();
@@ -91,7 +92,7 @@ fn an_older_file_is_brought_up_to_date_by_a_writer() {
 fn an_older_file_is_brought_up_to_date_by_a_reader() {
     let (path, _folder) = older();
     answers_as_before(&path);
-    assert_eq!(version(&path), 4);
+    assert_eq!(version(&path), 5);
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn an_older_file_that_cannot_be_written_to_is_refused_and_left_as_it_is() {
             refusal,
             StoreError::Older {
                 found: 1,
-                needed: 4
+                needed: 5
             }
         );
         assert!(is_older, "{refusal}");
@@ -154,4 +155,65 @@ fn an_upgrade_that_fails_leaves_the_file_as_it_was() {
     SqliteStore::open(&path, options()).unwrap_err();
     assert_eq!(version(&path), 1);
     assert_eq!(tables(&path), before);
+}
+
+/// A copy of the log that a released format kept of the same story.
+fn golden(schema: u32) -> (PathBuf, TempDir) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenure.db");
+    fs::copy(golden.join(format!("schema_{schema}/tenure.db")), &path).unwrap();
+    (path, folder)
+}
+
+fn rows(path: &Path, table: &str) -> Vec<String> {
+    let raw = Connection::open(path).unwrap();
+    let mut statement = raw.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let width = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        let values = (0..width).map(|column| row.get::<_, Value>(column));
+        values
+            .map(|value| value.map(|it| format!("{it:?}")))
+            .collect()
+    });
+    let rows = rows
+        .unwrap()
+        .map(|row: Result<Vec<String>, _>| row.unwrap());
+    rows.map(|row| row.join(" ")).collect()
+}
+
+#[test]
+fn what_is_brought_up_to_date_is_what_would_be_written_now() {
+    let (newest, _folder) = golden(5);
+    for schema in 1..5 {
+        let (path, _folder) = golden(schema);
+        let store = SqliteStore::open(&path, options()).unwrap();
+        let engine = Engine::new(store, Secrets::default()).unwrap();
+        let verified = engine.reader().unwrap().verify(&mut |_| {}).unwrap();
+        assert_eq!(verified.fault, None, "schema {schema}");
+        for table in ["grants", "segments", "windows", "anomalies", "totals"] {
+            let (rows, expected) = (rows(&path, table), rows(&newest, table));
+            assert!(
+                !rows.is_empty() && rows == expected,
+                "{table}, schema {schema}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_damaged_row_is_no_reason_to_refuse_an_older_file_and_a_rebuild_mends_it() {
+    let (path, _folder) = golden(4);
+    let damage = "UPDATE segments SET segments = substr(segments, 1, 7) WHERE (user_id, source, grant_key) = \
+         (SELECT user_id, source, grant_key FROM segments WHERE segments <> x'' LIMIT 1)";
+    let raw = Connection::open(&path).unwrap();
+    assert_eq!(raw.execute(damage, []).unwrap(), 1);
+    drop(raw);
+    let store = SqliteStore::open(&path, options()).unwrap();
+    let mut engine = Engine::new(store, Secrets::default()).unwrap();
+    let verified = engine.reader().unwrap().verify(&mut |_| {});
+    assert!(verified.map_or(true, |it| it.fault.is_some()));
+    engine.rebuild(&mut |_| {}).unwrap();
+    let verified = engine.reader().unwrap().verify(&mut |_| {}).unwrap();
+    assert_eq!(verified.fault, None);
 }

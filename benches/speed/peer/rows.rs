@@ -13,7 +13,7 @@ use tenure::rusqlite::{Connection, OpenFlags, params_from_iter};
 use super::receiver::durable;
 
 /// What a batch that begins after `?1` changed in each table, and the statement that changes one such row.
-const CHANGES: [(&str, &str); 7] = [
+const CHANGES: [(&str, &str); 6] = [
     (
         "SELECT * FROM deliveries WHERE position > ?1 ORDER BY position",
         "INSERT INTO deliveries VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
@@ -22,11 +22,6 @@ const CHANGES: [(&str, &str); 7] = [
     (
         "SELECT * FROM events WHERE position > ?1 ORDER BY source, grant_key, position",
         "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-    ),
-    (
-        "SELECT segments, anomalies, source, grant_key FROM grants \
-         WHERE (source, grant_key) IN (SELECT source, grant_key FROM events WHERE position > ?1)",
-        "UPDATE grants SET segments = ?1, anomalies = ?2 WHERE source = ?3 AND grant_key = ?4",
     ),
     (
         "SELECT segments, user_id, source, grant_key FROM segments \

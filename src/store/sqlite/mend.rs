@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 
 use super::Session;
 use super::of_grant::of_grant;
-use super::packed::pack;
+use super::packed::{pack, pack_of_nobody};
 use super::queries::{ANOMALIES, GRANT, SEGMENTS, WINDOWS};
 use super::rows;
 use crate::domain::id::{GrantId, UserId};
@@ -55,25 +55,23 @@ impl Session<'_> {
 
     /// Whether exactly this is stored of the grant. Rows of users whom no event of the grant names are not looked for.
     fn is_stored(&self, grant: &GrantId, new: &Projection) -> Result<bool, StoreError> {
-        let segments = pack(&new.segments);
-        let anomalies = rows::limit(new.anomalies.len());
-        let is_same = |row: &Row<'_>| {
-            Ok(row.get_ref(0)?.as_blob()? == segments && row.get_ref(1)?.as_i64()? == anomalies)
-        };
-        if self.one(GRANT, of_grant(grant), is_same)? != Some(true) {
+        let is =
+            |segments: Vec<u8>| move |row: &Row<'_>| Ok(row.get_ref(0)?.as_blob()? == segments);
+        let beside_grant = pack_of_nobody(&new.users, &new.segments);
+        if self.one(GRANT, of_grant(grant), is(beside_grant))? != Some(true) {
             return Ok(false);
         }
         let [source, key] = of_grant(grant);
         for user in &new.users {
             let params = [user.as_str(), source, key];
-            let is_same = |row: &Row<'_>| Ok(row.get_ref(0)?.as_blob()? == segments);
-            if self.one(SEGMENTS, params, is_same)? != Some(true)
+            let beside_user = pack(&new.segments, Some(user));
+            if self.one(SEGMENTS, params, is(beside_user))? != Some(true)
                 || !self.are_windows(grant, user, &new.windows)?
             {
                 return Ok(false);
             }
         }
-        Ok(new.anomalies.is_empty() || self.are_anomalies(grant, &new.anomalies)?)
+        self.are_anomalies(grant, &new.anomalies)
     }
 
     /// Whether the windows of the grant that are stored for the user are those of them that are theirs.
@@ -120,25 +118,35 @@ impl Session<'_> {
         Ok(are_same && missing.is_empty())
     }
 
+    /// Removes what the grant gives a user. Says how many windows that were.
+    pub(super) fn delete_windows(
+        &self,
+        grant: &GrantId,
+        user: &UserId,
+    ) -> Result<usize, StoreError> {
+        let [source, key] = of_grant(grant);
+        let deleted = self.run(DELETE_WINDOWS, params![user.as_str(), source, key])?;
+        self.add(|totals| totals.windows -= rows::limit(deleted));
+        Ok(deleted)
+    }
+
     /// Removes what is stored of a grant that names these users. Says whether there was anything.
     fn drop_projection(
         &self,
         grant: &GrantId,
         users: &BTreeSet<UserId>,
     ) -> Result<bool, StoreError> {
-        let [source, key] = of_grant(grant);
         let mut windows = 0;
         for user in users {
-            windows += self.run(DELETE_WINDOWS, params![user.as_str(), source, key])?;
+            windows += self.delete_windows(grant, user)?;
         }
         let anomalies = self.run(DELETE_ANOMALIES, of_grant(grant))?;
         let grants = self.delete_grant(grant)?;
-        let repeated = self.repeat_segments(grant, users, &[])?;
+        let told = self.tell_segments(grant, users, &[])?;
         self.add(|totals| {
             totals.grants -= rows::limit(grants);
-            totals.windows -= rows::limit(windows);
             totals.anomalies -= rows::limit(anomalies);
         });
-        Ok(windows + anomalies + grants + repeated > 0)
+        Ok(windows + anomalies + grants + told > 0)
     }
 }

@@ -35,7 +35,7 @@ mod wal_index;
 mod walk;
 mod write;
 
-pub(super) use packed::pack;
+pub(super) use packed::{pack, pack_of_nobody};
 pub use reader::SqliteReader;
 pub use sizes::FileSizes;
 

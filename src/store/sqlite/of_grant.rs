@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Session;
-use super::queries::{ANOMALIES, GRANT_USERS, WINDOWS};
+use super::queries::{ANOMALIES, GRANT_USERS, SEGMENTS, WINDOWS};
 use super::rows::{self, Columns as _};
 use crate::domain::id::{GrantId, UserId};
-use crate::domain::window::Window;
+use crate::domain::window::{Segment, Window};
 use crate::store::{RecordedAnomaly, StoreError};
 
 /// The source and the key, as parameters.
@@ -24,6 +24,20 @@ impl Session<'_> {
             Ok(true)
         })?;
         Ok(users)
+    }
+
+    /// The segments of the grant that are stored beside a user; none while nothing is known of the grant, or no event of it
+    /// names the user.
+    pub(super) fn segments_beside(
+        &self,
+        grant: &GrantId,
+        user: &UserId,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let [source, key] = of_grant(grant);
+        let segments = self.one(SEGMENTS, [user.as_str(), source, key], |row| {
+            rows::segments(row, 0, Some(user))
+        })?;
+        Ok(segments.unwrap_or_default())
     }
 
     pub(super) fn windows(

@@ -1,8 +1,11 @@
 //! The segments of a grant as bytes: what a check reads is as short as it can be, and lies in one place.
 //!
 //! A list without segments has no bytes. Else the first byte is [`FORM`], and the segments follow one after the other. Of
-//! most grants a segment goes on where the last one ended, for the same user and product, so each value is written as its
-//! distance to one nearby. There is one form only for each list: whatever else is met is damage.
+//! most grants a segment goes on where the last one ended, for the same user and product, so each instant is written as its
+//! distance to one nearby, in days or seconds where it is so many. A list lies beside a user, who mostly holds the grant: of that
+//! user the id is left out. There is one form only for each list: whatever else is met is damage.
+
+use std::collections::BTreeSet;
 
 use crate::domain::event::Cause;
 use crate::domain::grant::How;
@@ -10,12 +13,14 @@ use crate::domain::id::{IdError, ProductName, UserId};
 use crate::domain::time::{End, Instant, TimeError};
 use crate::domain::window::{Phase, Segment};
 
+mod first_form;
 mod unpacked;
 
+pub(super) use first_form::unpack_of_any_form;
 pub(super) use unpacked::{Glance, glance, unpack};
 
-/// The only form there is.
-const FORM: u8 = 1;
+/// The only form that is written.
+const FORM: u8 = 2;
 
 const OVER: u8 = 1;
 /// Of a given grant.
@@ -26,10 +31,18 @@ const PARENT_ENDED: u8 = 1 << 3;
 const HOW: u8 = 0b111 << 1;
 const SAME_USER: u8 = 1 << 4;
 const SAME_PRODUCT: u8 = 1 << 5;
+/// Of a given grant: access begins where it began in the one before that was given.
+const SAME_START: u8 = 1 << 6;
 /// Of one that is over.
 const HAS_HOLDER: u8 = 1 << 6;
-const OF_LIVE: u8 = CANCELLED | SUSPENDED | PARENT_ENDED | SAME_USER | SAME_PRODUCT;
+const OF_LIVE: u8 = CANCELLED | SUSPENDED | PARENT_ENDED | SAME_USER | SAME_PRODUCT | SAME_START;
 const OF_OVER: u8 = OVER | HOW | SAME_USER | HAS_HOLDER;
+
+/// What distances are counted in, in microseconds: the first of these that measures one wholly.
+const UNITS: [i64; 3] = [24 * 60 * 60 * 1_000_000, 1_000_000, 1];
+/// A distance is preceded by the place of its unit.
+const UNIT_BITS: u32 = 2;
+const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
 
 /// How a grant may be over, by its number.
 const HOWS: [How; 7] = [
@@ -55,18 +68,27 @@ pub(super) enum PackedError {
     Time(#[from] TimeError),
 }
 
-/// The bytes of segments.
-pub(in crate::store) fn pack(segments: &[Segment]) -> Vec<u8> {
+/// The bytes of segments that lie beside a user.
+pub(in crate::store) fn pack(segments: &[Segment], beside: Option<&UserId>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(48);
     if segments.is_empty() {
         return bytes;
     }
     bytes.push(FORM);
-    let mut last = Last::default();
+    let mut last = Last::beside(beside);
     for segment in segments {
         put_segment(&mut bytes, segment, &mut last);
     }
     bytes
+}
+
+/// The bytes that lie beside the grant itself: of one whose events name nobody those of its segments, else none, for they lie
+/// beside the users.
+pub(in crate::store) fn pack_of_nobody(users: &BTreeSet<UserId>, segments: &[Segment]) -> Vec<u8> {
+    match users.is_empty() {
+        true => pack(segments, None),
+        false => Vec::new(),
+    }
 }
 
 /// What the next segment is written against.
@@ -76,6 +98,17 @@ struct Last {
     micros: i64,
     user: Option<UserId>,
     product: Option<ProductName>,
+    start: Option<Instant>,
+}
+
+impl Last {
+    /// Before the first segment.
+    fn beside(user: Option<&UserId>) -> Self {
+        Self {
+            user: user.cloned(),
+            ..Self::default()
+        }
+    }
 }
 
 fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, last: &mut Last) {
@@ -88,6 +121,8 @@ fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, last: &mut Last) {
         Phase::Live(live) => {
             let is_same = last.product.as_ref() == Some(&live.product);
             flags |= if is_same { SAME_PRODUCT } else { 0 };
+            let is_same_start = last.start == Some(live.start);
+            flags |= if is_same_start { SAME_START } else { 0 };
             flags |= if live.cancelled { CANCELLED } else { 0 };
             flags |= if live.suspended { SUSPENDED } else { 0 };
             flags |= if live.parent_ended { PARENT_ENDED } else { 0 };
@@ -112,11 +147,19 @@ fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, last: &mut Last) {
         last.user = Some(user.clone());
     }
     if let Phase::Live(live) = &segment.phase {
-        put_difference(bytes, live.start.micros(), from);
-        put_end(bytes, live.paid_until, last.micros);
+        if flags & SAME_START == 0 {
+            put_difference(bytes, live.start.micros(), from);
+        }
         put_end(bytes, live.end, last.micros);
+        put_end(bytes, live.paid_until, near_end(live.end, last.micros));
         last.product = Some(live.product.clone());
+        last.start = Some(live.start);
     }
+}
+
+/// What is paid mostly ends where access ends.
+fn near_end(end: End, nearby: i64) -> i64 {
+    end.instant().map_or(nearby, Instant::micros)
 }
 
 /// Where most of what a segment says lies, and where the next one begins: its end, if it has one.
@@ -148,24 +191,28 @@ fn put_number(bytes: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// The distance between two instants, its sign in the lowest bit, so that short ones stay short.
 fn put_difference(bytes: &mut Vec<u8>, micros: i64, nearby: i64) {
-    let difference = micros.wrapping_sub(nearby);
-    put_number(
-        bytes,
-        ((difference << 1) ^ (difference >> 63)).cast_unsigned(),
-    );
+    put_number(bytes, difference(micros, nearby));
 }
 
-/// An end is preceded by a byte that says whether there is one.
+/// The distance between two instants: the place of its unit in the lowest bits, then its sign, so that short ones stay short.
+fn difference(micros: i64, nearby: i64) -> u64 {
+    let difference = micros.wrapping_sub(nearby);
+    let measures = |unit: &i64| difference.checked_rem(*unit) == Some(0);
+    let (place, unit) = (0..)
+        .zip(UNITS)
+        .find(|(_, unit)| measures(unit))
+        .unwrap_or((UNIT_MASK, 1));
+    let count = difference.checked_div(unit).unwrap_or_default();
+    let signed = ((count << 1) ^ (count >> 63)).cast_unsigned();
+    signed << UNIT_BITS | place
+}
+
+/// Zero stands for no end.
 fn put_end(bytes: &mut Vec<u8>, end: End, nearby: i64) {
-    match end.instant() {
-        None => bytes.push(0),
-        Some(end) => {
-            bytes.push(1);
-            put_difference(bytes, end.micros(), nearby);
-        }
-    }
+    let end = end.instant();
+    let number = end.map(|end| difference(end.micros(), nearby).saturating_add(1));
+    put_number(bytes, number.unwrap_or_default());
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
@@ -181,6 +228,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
 )]
 mod tests {
     use proptest::collection::vec;
+    use proptest::option;
     use proptest::prelude::*;
 
     use super::*;
@@ -188,7 +236,15 @@ mod tests {
 
     fn instant() -> impl Strategy<Value = Instant> {
         let (first, last) = (Instant::FIRST.micros(), Instant::LAST.micros());
-        let anywhere = prop_oneof![-1000..1000_i64, first..=last, Just(first), Just(last)];
+        let whole = (-4..4_i64, prop::sample::select(UNITS.to_vec()));
+        let whole = whole.prop_map(|(count, unit)| count * unit);
+        let anywhere = prop_oneof![
+            -1000..1000_i64,
+            whole,
+            first..=last,
+            Just(first),
+            Just(last)
+        ];
         anywhere.prop_map(|micros| Instant::from_micros(micros).unwrap())
     }
 
@@ -218,7 +274,7 @@ mod tests {
             })
         });
         let how = proptest::sample::select(HOWS.to_vec());
-        let over = (how, proptest::option::of(user()));
+        let over = (how, option::of(user()));
         prop_oneof![
             live,
             over.prop_map(|(how, holder)| Phase::Over { how, holder })
@@ -259,29 +315,34 @@ mod tests {
             to: End::At(end),
             phase: Phase::Live(live),
         };
-        assert_eq!(pack(&[segment]).len(), 37);
+        let user: UserId = "u0000001".parse().unwrap();
+        assert_eq!(pack(std::slice::from_ref(&segment), Some(&user)).len(), 15);
+        assert_eq!(pack(&[segment], None).len(), 24);
     }
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked_the_same(segments in segments(), asked in user()) {
-            let bytes = pack(&segments);
-            prop_assert_eq!(unpack(&bytes, None).unwrap(), segments.clone());
-            prop_assert_eq!(unpack(&bytes, Some(&asked)).unwrap(), segments);
+        fn what_is_packed_is_unpacked_the_same(segments in segments(), beside in option::of(user())) {
+            let bytes = pack(&segments, beside.as_ref());
+            prop_assert_eq!(unpack(&bytes, beside.as_ref()).unwrap(), segments.clone());
+            prop_assert_eq!(unpack_of_any_form(&pack(&segments, None)).unwrap(), segments);
         }
 
         #[test]
-        fn a_glance_tells_what_taking_apart_would(segments in segments(), asked in user()) {
-            let seen = glance(&pack(&segments), &asked, &|product| product.starts_with('p')).unwrap();
+        fn a_glance_tells_what_taking_apart_would(segments in segments(), beside in user()) {
+            let bytes = pack(&segments, Some(&beside));
+            let seen = glance(&bytes, &beside, &|product| product.starts_with('p')).unwrap();
             let mut products = segments.iter().filter_map(Segment::product);
             prop_assert_eq!(seen.is_given, products.any(|it| it.as_str().starts_with('p')));
             let mut holders = segments.iter().filter_map(Segment::holder);
-            prop_assert_eq!(seen.is_held, holders.any(|it| *it == asked));
+            prop_assert_eq!(seen.is_held, holders.any(|it| *it == beside));
         }
 
         #[test]
-        fn there_is_one_form_only(segments in segments(), place: prop::sample::Index, byte: u8, cut: bool) {
-            let mut bytes = pack(&segments);
+        fn there_is_one_form_only(
+            segments in segments(), beside in option::of(user()), place: prop::sample::Index, byte: u8, cut: bool,
+        ) {
+            let mut bytes = pack(&segments, beside.as_ref());
             prop_assume!(!bytes.is_empty());
             let place = place.index(bytes.len());
             if cut {
@@ -289,8 +350,8 @@ mod tests {
             } else {
                 bytes[place] = byte;
             }
-            if let Ok(read) = unpack(&bytes, None) {
-                prop_assert_eq!(pack(&read), bytes);
+            if let Ok(read) = unpack(&bytes, beside.as_ref()) {
+                prop_assert_eq!(pack(&read, beside.as_ref()), bytes);
             }
         }
     }

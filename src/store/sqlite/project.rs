@@ -6,20 +6,21 @@ use rusqlite::params;
 
 use super::Session;
 use super::of_grant::of_grant;
-use super::packed::pack;
+use super::packed::{pack, pack_of_nobody};
 use super::queries::GRANT;
 use super::rows;
 use crate::domain::id::{GrantId, UserId};
 use crate::domain::window::{Segment, Window, windows};
 use crate::store::{Projection, RecordedAnomaly, StoreError};
 
-const PUT_GRANT: &str = "INSERT INTO grants (source, grant_key, segments, anomalies) VALUES (?1, ?2, ?3, ?4) \
-     ON CONFLICT DO UPDATE SET segments = excluded.segments, anomalies = excluded.anomalies";
+const PUT_GRANT: &str = "INSERT INTO grants (source, grant_key, segments) VALUES (?1, ?2, ?3) \
+     ON CONFLICT DO UPDATE SET segments = excluded.segments";
 const DELETE_GRANT: &str = "DELETE FROM grants WHERE source = ?1 AND grant_key = ?2";
-const REPEAT_SEGMENTS: &str = "UPDATE segments SET segments = ?4 \
+const TELL_SEGMENTS: &str = "UPDATE segments SET segments = ?4 \
      WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 AND segments <> ?4";
+/// A window that is there already is damage. It is no reason to refuse what comes.
 const PUT_WINDOW: &str = "INSERT INTO windows (user_id, start_at, source, grant_key, end_at, product) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET end_at = excluded.end_at, product = excluded.product";
 const MOVE_WINDOW_END: &str = "UPDATE windows SET end_at = ?5 \
      WHERE user_id = ?1 AND start_at = ?2 AND source = ?3 AND grant_key = ?4";
 const DELETE_WINDOW: &str = "DELETE FROM windows \
@@ -29,10 +30,11 @@ const PUT_ANOMALY: &str = "INSERT INTO anomalies (position, event_index, source,
 const DELETE_ANOMALY: &str = "DELETE FROM anomalies \
      WHERE position = ?1 AND event_index = ?2 AND source = ?3 AND grant_key = ?4 AND anomaly = ?5";
 
-/// The row of a grant.
+/// What is stored of a grant.
 struct Kept {
     segments: Vec<Segment>,
-    anomalies: i64,
+    /// Whether they lie beside the grant, and not beside a user.
+    is_beside_grant: bool,
 }
 
 impl Session<'_> {
@@ -41,19 +43,47 @@ impl Session<'_> {
         grant: &GrantId,
         projection: Option<&Projection>,
     ) -> Result<(), StoreError> {
-        let kept = self.one(GRANT, of_grant(grant), |row| {
-            Ok(Kept {
-                segments: rows::segments(row, 0, None)?,
-                anomalies: row.get(1)?,
-            })
-        })?;
-        match (kept, projection) {
+        let named;
+        let users = match projection {
+            Some(new) => &new.users,
+            None => {
+                named = self.users_named(grant)?;
+                &named
+            }
+        };
+        match (self.kept_segments(grant, users)?, projection) {
             (None, None) => Ok(()),
-            (Some(kept), None) => self.remove(grant, &kept),
-            // Without a row there is nothing else stored, so there is nothing to compare with.
+            (Some(kept), None) => self.remove(grant, users, &kept),
+            // Nothing else is stored either, so there is nothing to compare with.
             (None, Some(new)) => self.put_projection(grant, new),
             (Some(kept), Some(new)) => self.replace(grant, &kept, new),
         }
+    }
+
+    /// What is stored of a grant whose events name these users; `None` if it has no projection.
+    ///
+    /// One who is named for the first time is not told of them yet. Whether the grant itself is stored is looked at only where
+    /// nobody is told of any.
+    fn kept_segments(
+        &self,
+        grant: &GrantId,
+        users: &BTreeSet<UserId>,
+    ) -> Result<Option<Kept>, StoreError> {
+        for user in users {
+            let segments = self.segments_beside(grant, user)?;
+            if !segments.is_empty() {
+                return Ok(Some(Kept {
+                    segments,
+                    is_beside_grant: false,
+                }));
+            }
+        }
+        self.one(GRANT, of_grant(grant), |row| {
+            Ok(Kept {
+                segments: rows::segments(row, 0, None)?,
+                is_beside_grant: true,
+            })
+        })
     }
 
     /// Writes a projection of which nothing is stored.
@@ -62,10 +92,9 @@ impl Session<'_> {
         grant: &GrantId,
         new: &Projection,
     ) -> Result<(), StoreError> {
-        let segments = pack(&new.segments);
-        self.put_grant(grant, new, &segments)?;
+        self.put_grant(grant, new)?;
         self.add(|totals| totals.grants += 1);
-        self.repeat_segments(grant, &new.users, &segments)?;
+        self.tell_segments(grant, &new.users, &new.segments)?;
         self.put_windows(grant, &new.windows)?;
         self.put_anomalies(grant, &new.anomalies)
     }
@@ -74,50 +103,52 @@ impl Session<'_> {
         self.run(DELETE_GRANT, of_grant(grant))
     }
 
-    fn remove(&self, grant: &GrantId, kept: &Kept) -> Result<(), StoreError> {
+    fn remove(
+        &self,
+        grant: &GrantId,
+        users: &BTreeSet<UserId>,
+        kept: &Kept,
+    ) -> Result<(), StoreError> {
         self.delete_grant(grant)?;
         self.add(|totals| totals.grants -= 1);
-        self.repeat_segments(grant, &self.users_named(grant)?, &[])?;
+        self.tell_segments(grant, users, &[])?;
         self.replace_windows(grant, &windows(&kept.segments), &[])?;
-        self.replace_anomalies(grant, kept, &[])
+        self.replace_anomalies(grant, &[])
     }
 
     fn replace(&self, grant: &GrantId, kept: &Kept, new: &Projection) -> Result<(), StoreError> {
-        let segments = pack(&new.segments);
         let is_same = kept.segments == new.segments;
-        if !is_same || kept.anomalies != rows::limit(new.anomalies.len()) {
-            self.put_grant(grant, new, &segments)?;
+        // The first user may be named.
+        if kept.is_beside_grant && !(is_same && new.users.is_empty()) {
+            self.put_grant(grant, new)?;
         }
         // Also where they are the same: a user may be named for the first time.
-        self.repeat_segments(grant, &new.users, &segments)?;
+        self.tell_segments(grant, &new.users, &new.segments)?;
         if !is_same {
             self.replace_windows(grant, &windows(&kept.segments), &new.windows)?;
         }
-        self.replace_anomalies(grant, kept, &new.anomalies)
+        self.replace_anomalies(grant, &new.anomalies)
     }
 
-    fn put_grant(
-        &self,
-        grant: &GrantId,
-        new: &Projection,
-        segments: &[u8],
-    ) -> Result<(), StoreError> {
+    fn put_grant(&self, grant: &GrantId, new: &Projection) -> Result<(), StoreError> {
         let [source, key] = of_grant(grant);
-        let params = params![source, key, segments, rows::limit(new.anomalies.len())];
-        self.run(PUT_GRANT, params).map(|_| ())
+        let segments = pack_of_nobody(&new.users, &new.segments);
+        self.run(PUT_GRANT, params![source, key, segments])
+            .map(|_| ())
     }
 
-    pub(super) fn repeat_segments<'u>(
+    /// Puts the segments of the grant beside each of these users. Says in how many rows that made a difference.
+    pub(super) fn tell_segments<'u>(
         &self,
         grant: &GrantId,
         users: impl IntoIterator<Item = &'u UserId>,
-        segments: &[u8],
+        segments: &[Segment],
     ) -> Result<usize, StoreError> {
         let [source, key] = of_grant(grant);
         let mut altered = 0;
         for user in users {
-            let params = params![user.as_str(), source, key, segments];
-            altered += self.run(REPEAT_SEGMENTS, params)?;
+            let params = params![user.as_str(), source, key, pack(segments, Some(user))];
+            altered += self.run(TELL_SEGMENTS, params)?;
         }
         Ok(altered)
     }
@@ -175,12 +206,8 @@ impl Session<'_> {
     fn replace_anomalies(
         &self,
         grant: &GrantId,
-        kept: &Kept,
         new: &[RecordedAnomaly],
     ) -> Result<(), StoreError> {
-        if kept.anomalies == 0 {
-            return self.put_anomalies(grant, new);
-        }
         let old: BTreeSet<RecordedAnomaly> = self.anomalies(grant)?.into_iter().collect();
         let new: BTreeSet<RecordedAnomaly> = new.iter().cloned().collect();
         let [source, key] = of_grant(grant);

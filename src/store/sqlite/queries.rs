@@ -130,8 +130,7 @@ pub(super) const IS_NAMED: &str = concat!(
 );
 pub(super) const RULES: &str = "SELECT position, recorded_at, body FROM deliveries INDEXED BY deliveries_of_rules \
      WHERE kind = 'rules' AND position > 0 ORDER BY position";
-pub(super) const GRANT: &str =
-    "SELECT segments, anomalies FROM grants WHERE source = ?1 AND grant_key = ?2";
+pub(super) const GRANT: &str = "SELECT segments FROM grants WHERE source = ?1 AND grant_key = ?2";
 pub(super) const GRANT_USERS: &str =
     "SELECT user_id, other_user_id FROM events WHERE source = ?1 AND grant_key = ?2";
 pub(super) const SEGMENTS_NAMING: &str = "SELECT source, grant_key, segments FROM segments \
@@ -148,7 +147,7 @@ pub(super) const PROJECTED_AFTER: &str = "SELECT source, grant_key FROM grants \
      WHERE (source, grant_key) > (?1, ?2) ORDER BY source, grant_key LIMIT ?3";
 pub(super) const ANOMALIES: &str = "SELECT position, event_index, source, grant_key, anomaly FROM anomalies \
      INDEXED BY anomalies_by_grant WHERE source = ?1 AND grant_key = ?2";
-pub(super) const ALL_GRANTS: &str = "SELECT source, grant_key, segments, anomalies FROM grants";
+pub(super) const ALL_GRANTS: &str = "SELECT source, grant_key, segments FROM grants";
 pub(super) const ALL_SEGMENTS: &str = "SELECT source, grant_key, user_id, segments FROM segments";
 pub(super) const ALL_WINDOWS: &str =
     "SELECT source, grant_key, user_id, start_at, end_at, product FROM windows NOT INDEXED";

@@ -232,12 +232,18 @@ impl Snapshot for Session<'_> {
 
     fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError> {
         let kept = self.one(GRANT, of_grant(grant), |row| rows::segments(row, 0, None))?;
-        let Some(segments) = kept else {
+        let Some(mut segments) = kept else {
             return Ok(None);
         };
         let users = self.users_named(grant)?;
         let mut windows = Vec::new();
-        for user in &users {
+        for (place, user) in users.iter().enumerate() {
+            let beside = self.segments_beside(grant, user)?;
+            if place > 0 && beside != segments {
+                let text = format!("`segments` tells the users of grant {grant} different things");
+                return Err(StoreError::Corrupt(text));
+            }
+            segments = beside;
             windows.extend(self.windows(user, grant)?);
         }
         windows.sort_unstable();

@@ -106,10 +106,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Unless another event still says so.
+    /// Unless another event still says so. What the grant gave the user goes as well: nothing else leads to it then.
     fn forget_grant_user(&self, user: &UserId, grant: &GrantId) -> Result<(), StoreError> {
         let params = [user.as_str(), grant.source.as_str(), grant.key.as_str()];
-        self.run(FORGET_GRANT_USER, params).map(|_| ())
+        if self.run(FORGET_GRANT_USER, params)? > 0 {
+            self.delete_windows(grant, user)?;
+        }
+        Ok(())
     }
 
     pub(super) fn columns<'e>(

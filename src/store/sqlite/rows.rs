@@ -416,16 +416,16 @@ impl<'a> StatementColumns<'a> {
     }
 }
 
-/// A column of packed segments. `asked` is a user likely to hold the grant.
+/// A column of segments that were packed beside a user.
 pub(super) fn segments(
     row: &Row<'_>,
     column: usize,
-    asked: Option<&UserId>,
+    beside: Option<&UserId>,
 ) -> Result<Vec<Segment>> {
-    unpack(blob(row, column)?, asked).map_err(|error| damaged(column, Type::Blob, error))
+    unpack(blob(row, column)?, beside).map_err(|error| damaged(column, Type::Blob, error))
 }
 
-/// What packed segments say at a glance.
+/// What segments that were packed beside the user say at a glance.
 pub(super) fn glance(
     row: &Row<'_>,
     column: usize,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::packed::pack;
+use super::packed::{pack, unpack_of_any_form};
 use super::rows::Columns as _;
 use super::write::INSERT_MENTION;
 use crate::domain::event::Cause;
@@ -17,7 +17,7 @@ use crate::domain::window::{LivePhase, Phase, Segment};
 use crate::store::append;
 
 /// The newest schema this program knows.
-pub(super) const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = 5;
 const SCHEMA_1: &str = include_str!("schema_1.sql");
 const SCHEMA_2: &str = include_str!("schema_2.sql");
 const SCHEMA_3: &str = include_str!("schema_3.sql");
@@ -34,6 +34,12 @@ INSERT INTO grants_4 SELECT source, grant_key, x'', (SELECT count(*) FROM anomal
 DROP TABLE grants;
 ALTER TABLE grants_4 RENAME TO grants;";
 const SCHEMA_4: &str = include_str!("schema_4.sql");
+const SCHEMA_5: &str = include_str!("schema_5.sql");
+/// Goes after the rows were copied.
+const COPIED: &str = "DROP TABLE grants;
+ALTER TABLE grants_5 RENAME TO grants;
+DROP TABLE segments;
+ALTER TABLE segments_5 RENAME TO segments;";
 
 const PARKED: &str = "SELECT d.position, d.source, d.body, d.query FROM quarantine q \
      CROSS JOIN deliveries d ON d.position = q.position ORDER BY d.position";
@@ -56,6 +62,12 @@ pub(super) fn upgrade(connection: &Connection, found: i64) -> Result<(), rusqlit
         connection.execute_batch(PACKED)?;
         pack_all(connection)?;
         connection.execute_batch(SCHEMA_4)?;
+    }
+    if found < 5 {
+        connection.execute_batch(SCHEMA_5)?;
+        copy_grants(connection)?;
+        copy_segments(connection)?;
+        connection.execute_batch(COPIED)?;
     }
     connection.pragma_update(None, "user_version", SCHEMA)
 }
@@ -106,7 +118,7 @@ fn pack_all(connection: &Connection) -> Result<(), rusqlite::Error> {
     let mut update = connection.prepare(PACK)?;
     let mut put = |(grant, segments): (GrantId, Vec<Segment>)| {
         let (source, key) = (grant.source.as_str(), grant.key.as_str());
-        update.execute(params![source, key, pack(&segments)])
+        update.execute(params![source, key, pack(&segments, None)])
     };
     let mut rows = read.query([])?;
     let mut one: Option<(GrantId, Vec<Segment>)> = None;
@@ -123,6 +135,53 @@ fn pack_all(connection: &Connection) -> Result<(), rusqlite::Error> {
         }
     }
     one.map(put).transpose().map(|_| ())
+}
+
+const GRANTS: &str = "SELECT source, grant_key, segments, EXISTS (SELECT 1 FROM events e WHERE e.source = g.source \
+     AND e.grant_key = g.grant_key AND (e.user_id IS NOT NULL OR e.other_user_id IS NOT NULL)) FROM grants g \
+     ORDER BY source, grant_key";
+const COPY_GRANT: &str = "INSERT INTO grants_5 VALUES (?1, ?2, ?3)";
+
+/// Keeps how a grant stands only where nobody is told.
+fn copy_grants(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mut read = connection.prepare(GRANTS)?;
+    let mut insert = connection.prepare(COPY_GRANT)?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let segments = match row.get(3)? {
+            true => Vec::new(),
+            false => packed_anew(row, 2, None)?,
+        };
+        insert.execute(params![row.text(0)?, row.text(1)?, segments])?;
+    }
+    Ok(())
+}
+
+const USERS: &str =
+    "SELECT user_id, source, grant_key, segments FROM segments ORDER BY user_id, source, grant_key";
+const COPY_SEGMENTS: &str = "INSERT INTO segments_5 VALUES (?1, ?2, ?3, ?4)";
+
+fn copy_segments(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let mut read = connection.prepare(USERS)?;
+    let mut insert = connection.prepare(COPY_SEGMENTS)?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let user = row.id(0, UserId::new)?;
+        let segments = packed_anew(row, 3, Some(&user))?;
+        insert.execute(params![user.as_str(), row.text(1)?, row.text(2)?, segments])?;
+    }
+    Ok(())
+}
+
+/// What cannot be read stays as it is, and is damage afterwards as before: it concerns one grant, not the whole file.
+fn packed_anew(
+    row: &Row<'_>,
+    column: usize,
+    beside: Option<&UserId>,
+) -> Result<Vec<u8>, rusqlite::Error> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    let segments = unpack_of_any_form(bytes);
+    Ok(segments.map_or_else(|_| bytes.to_vec(), |segments| pack(&segments, beside)))
 }
 
 fn segment(row: &Row<'_>) -> Result<Segment, rusqlite::Error> {

@@ -38,7 +38,7 @@ impl Session<'_> {
 
     pub(super) fn sum_rows(&self, sums: &mut ProjectionSums) -> Result<(), StoreError> {
         self.each(ALL_GRANTS, [], |row| {
-            sums.add_grant(grant(row)?, bytes(row, 2)?, row.get(3)?);
+            sums.add_grant(grant(row)?, bytes(row, 2)?);
             Ok(true)
         })?;
         self.each(ALL_SEGMENTS, [], |row| {

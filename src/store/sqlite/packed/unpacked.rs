@@ -2,23 +2,23 @@
 
 use super::{
     CANCELLED, FORM, HAS_HOLDER, HOW, HOWS, Last, OF_LIVE, OF_OVER, OVER, PARENT_ENDED,
-    PackedError, SAME_PRODUCT, SAME_USER, SUSPENDED, nearby,
+    PackedError, SAME_PRODUCT, SAME_START, SAME_USER, SUSPENDED, UNIT_BITS, UNIT_MASK, UNITS,
+    near_end, nearby,
 };
 use crate::domain::id::{LONGEST_ID, ProductName, UserId};
 use crate::domain::time::{End, Instant};
 use crate::domain::window::{LivePhase, Phase, Segment};
 
-/// The segments of bytes. `asked` is a user likely to hold the grant, whose id then need not be checked again.
+/// The segments of bytes that lie beside a user.
 pub(in crate::store::sqlite) fn unpack(
     bytes: &[u8],
-    asked: Option<&UserId>,
+    beside: Option<&UserId>,
 ) -> Result<Vec<Segment>, PackedError> {
     let mut bytes = Bytes {
-        rest: after_form(bytes)?,
-        asked,
+        rest: after_form(bytes, FORM)?,
     };
     let mut segments = Vec::with_capacity(4);
-    let mut last = Last::default();
+    let mut last = Last::beside(beside);
     while !bytes.rest.is_empty() {
         segments.push(bytes.segment(&mut last)?);
     }
@@ -34,7 +34,7 @@ pub(in crate::store::sqlite) struct Glance {
     pub(in crate::store::sqlite) is_given: bool,
 }
 
-/// Looks only at users and products. Not all that is damaged is noticed by that: [`unpack`] notices it.
+/// Of segments that lie beside the user. Looks only at users and products. Not all that is damaged is noticed by that: [`unpack`] notices it.
 pub(in crate::store::sqlite) fn glance(
     bytes: &[u8],
     user: &UserId,
@@ -42,28 +42,27 @@ pub(in crate::store::sqlite) fn glance(
 ) -> Result<Glance, PackedError> {
     let mut glance = Glance::default();
     let mut bytes = Bytes {
-        rest: after_form(bytes)?,
-        asked: None,
+        rest: after_form(bytes, FORM)?,
     };
+    let mut is_last_the_user = true;
     while !bytes.rest.is_empty() {
-        bytes.glance_at_segment(user, is_asked_for, &mut glance)?;
+        bytes.glance_at_segment(user, is_asked_for, &mut is_last_the_user, &mut glance)?;
     }
     Ok(glance)
 }
 
-fn after_form(bytes: &[u8]) -> Result<&[u8], PackedError> {
+pub(super) fn after_form(bytes: &[u8], expected: u8) -> Result<&[u8], PackedError> {
     match bytes.split_first() {
         None => Ok(bytes),
         // A form without a segment would be a second way to write none.
-        Some((form, rest)) if *form == FORM && !rest.is_empty() => Ok(rest),
+        Some((form, rest)) if *form == expected && !rest.is_empty() => Ok(rest),
         Some(_) => Err(PackedError::Form),
     }
 }
 
 /// What is left to read.
-struct Bytes<'a> {
-    rest: &'a [u8],
-    asked: Option<&'a UserId>,
+pub(super) struct Bytes<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
@@ -89,12 +88,15 @@ impl<'a> Bytes<'a> {
             }
         } else {
             self.product(flags & SAME_PRODUCT != 0, last)?;
+            let start = self.start(flags & SAME_START != 0, from, last)?;
+            let end = self.end(last.micros)?;
+            let paid_until = self.end(near_end(end, last.micros))?;
             Phase::Live(LivePhase {
                 user: last.user.clone().ok_or(PackedError::Form)?,
                 product: last.product.clone().ok_or(PackedError::Form)?,
-                start: self.instant(from.micros())?,
-                paid_until: self.end(last.micros)?,
-                end: self.end(last.micros)?,
+                start,
+                paid_until,
+                end,
                 cancelled: flags & CANCELLED != 0,
                 suspended: flags & SUSPENDED != 0,
                 parent_ended: flags & PARENT_ENDED != 0,
@@ -107,36 +109,39 @@ impl<'a> Bytes<'a> {
         &mut self,
         user: &UserId,
         is_asked_for: &dyn Fn(&str) -> bool,
+        is_last_the_user: &mut bool,
         glance: &mut Glance,
     ) -> Result<(), PackedError> {
         let flags = self.byte()?;
         let is_live = flags & OVER == 0;
         self.skip_number()?;
-        self.skip_end()?;
-        if (is_live || flags & HAS_HOLDER != 0) && flags & SAME_USER == 0 {
-            glance.is_held |= self.text()? == user.as_str().as_bytes();
+        self.skip_number()?;
+        if is_live || flags & HAS_HOLDER != 0 {
+            if flags & SAME_USER == 0 {
+                *is_last_the_user = self.text()? == user.as_str().as_bytes();
+            }
+            glance.is_held |= *is_last_the_user;
         }
         if is_live {
             if flags & SAME_PRODUCT == 0 {
                 let product = self.text()?;
                 glance.is_given |= std::str::from_utf8(product).is_ok_and(is_asked_for);
             }
+            if flags & SAME_START == 0 {
+                self.skip_number()?;
+            }
             self.skip_number()?;
-            self.skip_end()?;
-            self.skip_end()?;
+            self.skip_number()?;
         }
         Ok(())
     }
 
-    fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+    pub(super) fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
         if is_same {
             return last.user.as_ref().map(|_| ()).ok_or(PackedError::Form);
         }
         let text = self.text_of_id()?;
-        let user = match self.asked {
-            Some(asked) if asked.as_str() == text => asked.clone(),
-            Some(_) | None => UserId::new(text)?,
-        };
+        let user = UserId::new(text)?;
         // An id that is written otherwise than it is compared, or that could have been left out.
         if user.as_str() != text || last.user.as_ref() == Some(&user) {
             return Err(PackedError::Form);
@@ -145,7 +150,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+    pub(super) fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
         if is_same {
             return last.product.as_ref().map(|_| ()).ok_or(PackedError::Form);
         }
@@ -158,7 +163,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    fn byte(&mut self) -> Result<u8, PackedError> {
+    pub(super) fn byte(&mut self) -> Result<u8, PackedError> {
         let (byte, rest) = self.rest.split_first().ok_or(PackedError::CutOff)?;
         self.rest = rest;
         Ok(*byte)
@@ -169,14 +174,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    fn skip_end(&mut self) -> Result<(), PackedError> {
-        match self.byte()? {
-            0 => Ok(()),
-            _ => self.skip_number(),
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, PackedError> {
+    pub(super) fn number(&mut self) -> Result<u64, PackedError> {
         let mut number = 0;
         for place in 0..10 {
             let byte = self.byte()?;
@@ -194,21 +192,34 @@ impl<'a> Bytes<'a> {
         Err(PackedError::Form)
     }
 
-    fn micros(&mut self, nearby: i64) -> Result<i64, PackedError> {
-        let number = self.number()?;
-        let difference = (number >> 1).cast_signed() ^ -((number & 1).cast_signed());
-        nearby.checked_add(difference).ok_or(PackedError::Form)
+    fn start(
+        &mut self,
+        is_same: bool,
+        from: Instant,
+        last: &mut Last,
+    ) -> Result<Instant, PackedError> {
+        let start = if is_same {
+            last.start.ok_or(PackedError::Form)?
+        } else {
+            let start = self.instant(from.micros())?;
+            // It could have been left out.
+            Some(start)
+                .filter(|start| last.start != Some(*start))
+                .ok_or(PackedError::Form)?
+        };
+        last.start = Some(start);
+        Ok(start)
     }
 
     fn instant(&mut self, nearby: i64) -> Result<Instant, PackedError> {
-        Ok(Instant::from_micros(self.micros(nearby)?)?)
+        let number = self.number()?;
+        instant(number, nearby)
     }
 
     fn end(&mut self, nearby: i64) -> Result<End, PackedError> {
-        match self.byte()? {
-            0 => Ok(End::Never),
-            1 => Ok(End::At(self.instant(nearby)?)),
-            _ => Err(PackedError::Form),
+        match self.number()?.checked_sub(1) {
+            None => Ok(End::Never),
+            Some(number) => Ok(End::At(instant(number, nearby)?)),
         }
     }
 
@@ -225,4 +236,22 @@ impl<'a> Bytes<'a> {
         self.rest = rest;
         Ok(text)
     }
+}
+
+/// The instant at a distance.
+fn instant(number: u64, nearby: i64) -> Result<Instant, PackedError> {
+    let place = usize::try_from(number & UNIT_MASK).unwrap_or(usize::MAX);
+    let unit = UNITS.get(place).ok_or(PackedError::Form)?;
+    let number = number >> UNIT_BITS;
+    let count = (number >> 1).cast_signed() ^ -((number & 1).cast_signed());
+    let micros = count.checked_mul(*unit).ok_or(PackedError::Form)?;
+    let longer = UNITS.get(..place).unwrap_or_default();
+    if longer
+        .iter()
+        .any(|longer| micros.checked_rem(*longer) == Some(0))
+    {
+        return Err(PackedError::Form);
+    }
+    let micros = nearby.checked_add(micros).ok_or(PackedError::Form)?;
+    Ok(Instant::from_micros(micros)?)
 }
