@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::BitXor;
 
-use siphasher::sip128::SipHasher13;
+use super::sip::SipKey;
 
 /// A keyed hash of 128 bits. Whoever does not know the key cannot find two ids that are taken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ impl BitXor for Key {
 /// product, one hash laid over the other, says which is which.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    user: SipHasher13,
-    name: SipHasher13,
+    user: SipKey,
+    name: SipKey,
 }
 
 impl Keys {
@@ -46,25 +46,22 @@ impl Keys {
 
     fn new(draw: impl Fn(u64) -> u64) -> Self {
         Self {
-            user: SipHasher13::new_with_keys(draw(0), draw(1)),
-            name: SipHasher13::new_with_keys(draw(2), draw(3)),
+            user: SipKey(draw(0), draw(1)),
+            name: SipKey(draw(2), draw(3)),
         }
     }
 
     pub(super) fn user(&self, id: &str) -> Key {
-        hash(&self.user, id)
+        hash(self.user, id)
     }
 
     /// Of a product or a resource.
     pub(super) fn name(&self, name: &str) -> Key {
-        hash(&self.name, name)
+        hash(self.name, name)
     }
 }
 
-fn hash(hasher: &SipHasher13, text: &str) -> Key {
-    let hash = hasher.hash(text.as_bytes());
-    Key {
-        high: hash.h1,
-        low: hash.h2,
-    }
+fn hash(key: SipKey, text: &str) -> Key {
+    let [high, low] = key.hash(text.as_bytes());
+    Key { high, low }
 }

@@ -29,6 +29,7 @@ mod key;
 mod names;
 mod several;
 mod shard;
+mod sip;
 mod steps;
 mod table;
 

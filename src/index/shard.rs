@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use super::key::Key;
 use super::names::Names;
-use super::steps::{NEVER, Steps};
+use super::steps::{NEVER, Steps, steps_of_block};
 use super::table::{LOWER_HALF, Table};
 
 /// A user's steps for one product.
@@ -87,8 +87,9 @@ impl Shard {
         let last = [before.load(Ordering::Relaxed), last.load(Ordering::Relaxed)];
         let block = second.load(Ordering::Relaxed) & LOWER_HALF;
         // What was given up is as if it had never been.
-        (last != [NEVER; 2]).then(|| Steps {
-            older: self.block(block).unwrap_or(&[]),
+        (last != [NEVER; 2]).then_some(Steps {
+            blocks: &self.older,
+            block,
             last,
         })
     }
@@ -96,14 +97,6 @@ impl Shard {
     /// Whether something names the user. Only within [`Shard::read`].
     pub(super) fn is_named(&self, user: Key) -> bool {
         self.named.has(user)
-    }
-
-    fn block(&self, start: u64) -> Option<&[AtomicU64]> {
-        let start = usize::try_from(start).ok().filter(|start| *start > 0)?;
-        let count = self.older.get(start)?.load(Ordering::Relaxed) & LOWER_HALF;
-        let from = start.checked_add(1)?;
-        let to = from.checked_add(usize::try_from(count).ok()?)?;
-        self.older.get(from..to)
     }
 
     /// Replaces what is known of a user. If there is no room, gives a shard in which it is done; this one is not changed then.
@@ -233,7 +226,7 @@ impl Shard {
         self.rows.each(|held| {
             let [_, second, before, _] = held;
             if before != NEVER {
-                look(held, self.block(second & LOWER_HALF).unwrap_or(&[]));
+                look(held, steps_of_block(&self.older, second & LOWER_HALF));
             }
         });
     }
@@ -300,7 +293,8 @@ mod tests {
     }
 
     fn all_steps(steps: Steps<'_>) -> Vec<u64> {
-        let older = steps.older.iter().map(|it| it.load(Ordering::Relaxed));
+        let older = steps_of_block(steps.blocks, steps.block);
+        let older = older.iter().map(|it| it.load(Ordering::Relaxed));
         let last = steps.last.into_iter().filter(|step| *step != NEVER);
         older.chain(last).collect()
     }

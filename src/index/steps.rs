@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::table::LOWER_HALF;
 use crate::domain::decision::{DenyReason, Verdict, VerdictChange};
 use crate::domain::time::Instant;
 
@@ -45,11 +46,29 @@ fn verdict(step: u64) -> Verdict {
     Verdict::ALL.get(place).copied().unwrap_or(unknown)
 }
 
-/// The steps of one user and product: the last two beside the key, what was before in another place.
+/// The steps of one user and product: the last two beside the key, what was before in a block elsewhere.
+///
+/// A place among them is counted from the first of the last two on, those in the block from it backwards: so the block, which
+/// lies in a cache line of its own, is looked at only where it matters.
 #[derive(Clone, Copy)]
 pub(super) struct Steps<'a> {
-    pub(super) older: &'a [AtomicU64],
+    /// All blocks of the shard.
+    pub(super) blocks: &'a [AtomicU64],
+    /// Where the block begins; zero for none.
+    pub(super) block: u64,
     pub(super) last: [u64; 2],
+}
+
+/// The steps of a block: its first word says in its lower half how many there are.
+pub(super) fn steps_of_block(blocks: &[AtomicU64], start: u64) -> &[AtomicU64] {
+    let steps = || {
+        let start = usize::try_from(start).ok().filter(|start| *start > 0)?;
+        let count = blocks.get(start)?.load(Ordering::Relaxed) & LOWER_HALF;
+        let from = start.checked_add(1)?;
+        let to = from.checked_add(usize::try_from(count).ok()?)?;
+        blocks.get(from..to)
+    };
+    steps().unwrap_or(&[])
 }
 
 /// What the steps say of an instant.
@@ -72,16 +91,13 @@ impl Steps<'_> {
         if before <= begun {
             return allows(before);
         }
-        self.begun(begun)
-            .checked_sub(1)
-            .and_then(|place| self.get(place))
-            .is_some_and(allows)
+        self.get(self.begun(begun) - 1).is_some_and(allows)
     }
 
     /// Everything about that instant.
     pub(super) fn find(&self, begun: u64) -> Found {
         let following = self.begun(begun);
-        let current = following.checked_sub(1).and_then(|place| self.get(place));
+        let current = self.get(following - 1);
         let allowed = current.is_some_and(allows);
         let until = self.first_that(following, |step| allows(step) != allowed);
         let verdict = match current {
@@ -96,50 +112,55 @@ impl Steps<'_> {
         }
     }
 
-    fn count(&self) -> usize {
-        let inline = self.last.iter().filter(|step| **step != NEVER).count();
-        self.older.len().saturating_add(inline)
+    fn older(&self) -> &[AtomicU64] {
+        steps_of_block(self.blocks, self.block)
     }
 
-    fn get(&self, place: usize) -> Option<u64> {
-        let in_last = place.checked_sub(self.older.len());
-        match in_last {
-            None => self.older.get(place).map(|it| it.load(Ordering::Relaxed)),
-            Some(place) => self.last.get(place).copied().filter(|step| *step != NEVER),
+    fn get(&self, place: isize) -> Option<u64> {
+        match usize::try_from(place) {
+            Ok(place) => self.last.get(place).copied().filter(|step| *step != NEVER),
+            Err(_) => {
+                let older = self.older();
+                let place = older.len().checked_add_signed(place)?;
+                older.get(place).map(|it| it.load(Ordering::Relaxed))
+            }
         }
     }
 
-    /// How many steps have begun.
-    fn begun(&self, begun: u64) -> usize {
+    /// The place after the last step that has begun.
+    fn begun(&self, begun: u64) -> isize {
         let [before, last] = self.last;
-        let older = self.older.len();
         match (before <= begun, last <= begun) {
-            (true, true) => older.saturating_add(2),
-            (true, false) => older.saturating_add(1),
-            (false, _) => self
-                .older
-                .partition_point(|step| step.load(Ordering::Relaxed) <= begun),
+            (true, true) => 2,
+            (true, false) => 1,
+            (false, _) => {
+                let older = self.older();
+                let has_begun = |step: &AtomicU64| step.load(Ordering::Relaxed) <= begun;
+                let to_come = older.len().saturating_sub(older.partition_point(has_begun));
+                -isize::try_from(to_come).unwrap_or(isize::MAX)
+            }
         }
     }
 
-    fn first_that(&self, from: usize, fits: impl Fn(u64) -> bool) -> Option<Instant> {
-        (from..self.count())
+    fn first_that(&self, from: isize, fits: impl Fn(u64) -> bool) -> Option<Instant> {
+        (from..2)
             .filter_map(|place| self.get(place))
             .find(|step| fits(*step))
             .and_then(instant)
     }
 
     /// When the access ended that ended last before the step at a place, if nothing allows since.
-    fn ended(&self, following: usize) -> Option<Instant> {
+    fn ended(&self, following: isize) -> Option<Instant> {
         let mut end = None;
-        for place in (0..following).rev() {
+        let mut place = following;
+        loop {
+            place = place.checked_sub(1)?;
             let step = self.get(place)?;
             if allows(step) {
                 return end.and_then(instant);
             }
             end = Some(step);
         }
-        None
     }
 }
 
@@ -198,9 +219,11 @@ mod tests {
                 })
             })
             .collect();
-        let older: Vec<AtomicU64> = all[..2].iter().copied().map(AtomicU64::new).collect();
+        // The first word is none of a block, the second says that two follow.
+        let blocks = [0, 2, all[0], all[1]].map(AtomicU64::new);
         let steps = Steps {
-            older: &older,
+            blocks: &blocks,
+            block: 1,
             last: [all[2], all[3]],
         };
         let found = |text: &str| steps.find(begun_by(at(text)));

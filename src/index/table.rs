@@ -1,7 +1,8 @@
 //! An open-addressed table of keys whose slots are words that readers may look at while a writer changes them.
 //!
-//! A key lies at the slot that its hash says, or a few further on: of two keys that want a slot the one that is further from
-//! where it should be gets it (Robin Hood), so that a look-up for a key that is not there ends as soon as one that is.
+//! A key lies in the cache line that its hash says, or a few slots further on: of two keys that want a slot the one that is
+//! further from where it should be gets it (Robin Hood), so that a look-up for a key that is not there ends as soon as one that
+//! is. As the lines are those of the processor, most look-ups fetch one of them, and no slot lies across two.
 //! Nothing is removed; what is no longer needed is left out when the table is made anew.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,27 +16,38 @@ pub(super) const LOWER_HALF: u64 = 0xFFFF_FFFF;
 const FILLED_AT_FIRST: usize = 83;
 const FILLED_AT_MOST: usize = 90;
 /// No table is smaller, so that small ones are not made anew at every step.
-const FEWEST_SLOTS: usize = 8;
+const FEWEST_LINES: usize = 4;
 
-/// A table whose slots have `WIDTH` words: the first holds 64 bits of the key, the upper half of the second 32 more; the
-/// rest is the caller's. The lower half of the first word says where the key wants to be.
+const WORDS_OF_LINE: usize = 8;
+
+/// What the processor fetches at a time.
+#[derive(Default)]
+#[repr(align(64))]
+struct Line([AtomicU64; WORDS_OF_LINE]);
+
+/// A table whose slots have `WIDTH` words, of which a whole number makes a line: the first holds 64 bits of the key, the
+/// upper half of the second 32 more; the rest is the caller's. The lower half of the first word says which line the key wants
+/// to be in.
 pub(super) struct Table<const WIDTH: usize> {
-    words: Box<[AtomicU64]>,
+    lines: Box<[Line]>,
     slots: usize,
     taken: AtomicUsize,
 }
 
 impl<const WIDTH: usize> Table<WIDTH> {
+    const SLOTS_OF_LINE: usize = {
+        assert!(WORDS_OF_LINE.is_multiple_of(WIDTH));
+        WORDS_OF_LINE / WIDTH
+    };
+
     /// A table for that many keys.
     pub(super) fn for_keys(keys: usize) -> Self {
         let slots = keys.saturating_mul(100) / FILLED_AT_FIRST;
-        let slots = slots.saturating_add(1).max(FEWEST_SLOTS);
-        let words = slots.saturating_mul(WIDTH);
+        let lines = (slots / Self::SLOTS_OF_LINE).saturating_add(1);
+        let lines = lines.max(FEWEST_LINES);
         Self {
-            words: std::iter::repeat_with(AtomicU64::default)
-                .take(words)
-                .collect(),
-            slots,
+            lines: std::iter::repeat_with(Line::default).take(lines).collect(),
+            slots: lines.saturating_mul(Self::SLOTS_OF_LINE),
             taken: AtomicUsize::new(0),
         }
     }
@@ -52,7 +64,7 @@ impl<const WIDTH: usize> Table<WIDTH> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.words)
+        size_of_val(&*self.lines)
     }
 
     /// The slot of a key.
@@ -87,7 +99,7 @@ impl<const WIDTH: usize> Table<WIDTH> {
 
     /// Looks at every slot that is taken.
     pub(super) fn each(&self, mut look: impl FnMut([u64; WIDTH])) {
-        for slot in self.words.chunks_exact(WIDTH) {
+        for slot in self.all_slots() {
             let mut held = [0_u64; WIDTH];
             let words = slot.iter().map(|word| word.load(Ordering::Relaxed));
             held.iter_mut().zip(words).for_each(|(to, from)| *to = from);
@@ -100,8 +112,8 @@ impl<const WIDTH: usize> Table<WIDTH> {
     /// How far the key is from where it wants to be that is furthest.
     #[cfg(test)]
     pub(super) fn distance_at_most(&self) -> usize {
-        let slots = self.words.chunks_exact(WIDTH).enumerate();
-        let taken = slots.filter_map(|(place, slot)| {
+        let taken = self.all_slots().enumerate();
+        let taken = taken.filter_map(|(place, slot)| {
             let first = slot.first()?.load(Ordering::Relaxed);
             (first != 0).then(|| self.distance(first, place))
         });
@@ -132,8 +144,14 @@ impl<const WIDTH: usize> Table<WIDTH> {
     }
 
     fn slot(&self, place: usize) -> Option<&[AtomicU64]> {
-        let from = place.checked_mul(WIDTH)?;
-        self.words.get(from..from.checked_add(WIDTH)?)
+        let Line(words) = self.lines.get(place / Self::SLOTS_OF_LINE)?;
+        let (slots, _) = words.as_chunks::<WIDTH>();
+        slots.get(place % Self::SLOTS_OF_LINE).map(|slot| &slot[..])
+    }
+
+    fn all_slots(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        let lines = self.lines.iter();
+        lines.flat_map(|Line(words)| words.chunks_exact(WIDTH))
     }
 
     fn next(&self, place: usize) -> usize {
@@ -141,10 +159,13 @@ impl<const WIDTH: usize> Table<WIDTH> {
         if next < self.slots { next } else { 0 }
     }
 
-    /// The slot where a key of that first word wants to be: its lower half, as a part of the whole.
+    /// The first slot of the line where a key of that first word wants to be: its lower half, as a part of the whole.
     fn home(&self, first: u64) -> usize {
-        let part = u128::from(first & LOWER_HALF) * u128::try_from(self.slots).unwrap_or(1);
-        usize::try_from(part >> 32).unwrap_or_default()
+        // No memory holds more lines than half a word counts.
+        let lines = u64::try_from(self.lines.len()).unwrap_or_default();
+        let part = (first & LOWER_HALF).wrapping_mul(lines) >> 32;
+        let line = usize::try_from(part).unwrap_or_default();
+        line.saturating_mul(Self::SLOTS_OF_LINE)
     }
 
     /// How far a key of that first word is from where it wants to be.
