@@ -166,9 +166,9 @@ fn copy_segments(connection: &Connection) -> Result<(), rusqlite::Error> {
     let mut insert = connection.prepare(COPY_SEGMENTS)?;
     let mut rows = read.query([])?;
     while let Some(row) = rows.next()? {
-        let user = row.id(0, UserId::new)?;
-        let segments = packed_anew(row, 3, Some(&user))?;
-        insert.execute(params![user.as_str(), row.text(1)?, row.text(2)?, segments])?;
+        let user = row.id(0, UserId::new).ok();
+        let segments = packed_anew(row, 3, user.as_ref())?;
+        insert.execute(params![row.text(0)?, row.text(1)?, row.text(2)?, segments])?;
     }
     Ok(())
 }
