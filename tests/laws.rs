@@ -29,7 +29,7 @@ mod remembered;
 mod rules;
 mod shuffle;
 mod staff;
-mod stores;
+pub(crate) mod stores;
 mod timeline;
 
 const SEED: u64 = 20_240_229;

@@ -62,10 +62,9 @@ impl Concerned {
 
     fn mark(&self, user: &UserId) {
         let (word, bit) = self.place(user);
-        match self.marks.get(word) {
-            Some(word) => word.fetch_or(bit, Ordering::Relaxed),
-            None => return,
-        };
+        if let Some(word) = self.marks.get(word) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
     fn place(&self, user: &UserId) -> (usize, u64) {

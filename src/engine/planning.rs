@@ -115,8 +115,6 @@ impl Planning<'_> {
         let linked = self.linked_among(users)?;
         let people = users.iter().map(|user| match linked.contains(user) {
             true => self.person(user),
-            // Alone, and nothing to be worked out.
-            false if !self.concerned.may_include(user) => Ok(Some(Vec::new())),
             false => self.changes(&BTreeSet::from([user.clone()])).map(Some),
         });
         people.filter_map(Result::transpose).collect()

@@ -45,7 +45,8 @@ fn entries<S: Store>(engine: &Engine<S>) -> Vec<(Position, NewEntry, u32, u64)> 
     facts.collect()
 }
 
-fn dump(path: &Path, tables: &[&str]) -> Vec<Vec<Value>> {
+/// All rows of these tables.
+pub(crate) fn dump(path: &Path, tables: &[&str]) -> Vec<Vec<Value>> {
     let connection = Connection::open(path).unwrap();
     let mut rows = Vec::new();
     for table in tables {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tenure::rusqlite::Connection;
-use tenure::rusqlite::types::Value;
 use tenure::store::{Snapshot, SqliteStore, StoreError, StoreReader};
 use tenure::{Engine, Mention, Position, Question, Reader, Secrets};
+
+use crate::laws::stores::dump;
 
 use super::facts::everything;
 use super::{Fresh, options};
@@ -166,22 +167,6 @@ fn golden(schema: u32) -> (PathBuf, TempDir) {
     (path, folder)
 }
 
-fn rows(path: &Path, table: &str) -> Vec<String> {
-    let raw = Connection::open(path).unwrap();
-    let mut statement = raw.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let width = statement.column_count();
-    let rows = statement.query_map([], |row| {
-        let values = (0..width).map(|column| row.get::<_, Value>(column));
-        values
-            .map(|value| value.map(|it| format!("{it:?}")))
-            .collect()
-    });
-    let rows = rows
-        .unwrap()
-        .map(|row: Result<Vec<String>, _>| row.unwrap());
-    rows.map(|row| row.join(" ")).collect()
-}
-
 #[test]
 fn what_is_brought_up_to_date_is_what_would_be_written_now() {
     let (newest, _folder) = golden(5);
@@ -192,7 +177,7 @@ fn what_is_brought_up_to_date_is_what_would_be_written_now() {
         let verified = engine.reader().unwrap().verify(&mut |_| {}).unwrap();
         assert_eq!(verified.fault, None, "schema {schema}");
         for table in ["grants", "segments", "windows", "anomalies", "totals"] {
-            let (rows, expected) = (rows(&path, table), rows(&newest, table));
+            let (rows, expected) = (dump(&path, &[table]), dump(&newest, &[table]));
             assert!(
                 !rows.is_empty() && rows == expected,
                 "{table}, schema {schema}"

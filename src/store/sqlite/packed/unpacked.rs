@@ -9,18 +9,48 @@ use crate::domain::id::{LONGEST_ID, ProductName, UserId};
 use crate::domain::time::{End, Instant};
 use crate::domain::window::{LivePhase, Phase, Segment};
 
+/// What one form of packed segments has of its own.
+pub(super) trait Form {
+    /// The first byte of a list.
+    const BYTE: u8;
+    /// What a given grant may be flagged with.
+    const OF_LIVE: u8;
+
+    /// An instant near another.
+    fn instant(bytes: &mut Bytes<'_>, nearby: i64) -> Result<Instant, PackedError>;
+    /// An end near an instant.
+    fn end(bytes: &mut Bytes<'_>, nearby: i64) -> Result<End, PackedError>;
+    /// When access begins, until when it is paid and when it ends, of a segment that begins at `from`.
+    fn term(
+        bytes: &mut Bytes<'_>,
+        flags: u8,
+        from: Instant,
+        last: &mut Last,
+    ) -> Result<(Instant, End, End), PackedError>;
+}
+
+/// The form that is written.
+struct Written;
+
 /// The segments of bytes that lie beside a user.
 pub(in crate::store::sqlite) fn unpack(
     bytes: &[u8],
     beside: Option<&UserId>,
 ) -> Result<Vec<Segment>, PackedError> {
+    unpack_form::<Written>(bytes, Last::beside(beside))
+}
+
+/// The segments of bytes of a form. `last` is what the first segment was written against.
+pub(super) fn unpack_form<F: Form>(
+    bytes: &[u8],
+    mut last: Last,
+) -> Result<Vec<Segment>, PackedError> {
     let mut bytes = Bytes {
-        rest: after_form(bytes, FORM)?,
+        rest: after_form(bytes, F::BYTE)?,
     };
     let mut segments = Vec::with_capacity(4);
-    let mut last = Last::beside(beside);
     while !bytes.rest.is_empty() {
-        segments.push(bytes.segment(&mut last)?);
+        segments.push(bytes.segment::<F>(&mut last)?);
     }
     Ok(segments)
 }
@@ -34,7 +64,8 @@ pub(in crate::store::sqlite) struct Glance {
     pub(in crate::store::sqlite) is_given: bool,
 }
 
-/// Of segments that lie beside the user. Looks only at users and products. Not all that is damaged is noticed by that: [`unpack`] notices it.
+/// Of segments that lie beside the user. Looks only at users and products. Not all that is damaged is noticed by that:
+/// [`unpack`] notices it.
 pub(in crate::store::sqlite) fn glance(
     bytes: &[u8],
     user: &UserId,
@@ -51,7 +82,7 @@ pub(in crate::store::sqlite) fn glance(
     Ok(glance)
 }
 
-pub(super) fn after_form(bytes: &[u8], expected: u8) -> Result<&[u8], PackedError> {
+fn after_form(bytes: &[u8], expected: u8) -> Result<&[u8], PackedError> {
     match bytes.split_first() {
         None => Ok(bytes),
         // A form without a segment would be a second way to write none.
@@ -62,18 +93,18 @@ pub(super) fn after_form(bytes: &[u8], expected: u8) -> Result<&[u8], PackedErro
 
 /// What is left to read.
 pub(super) struct Bytes<'a> {
-    pub(super) rest: &'a [u8],
+    rest: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
-    fn segment(&mut self, last: &mut Last) -> Result<Segment, PackedError> {
+    fn segment<F: Form>(&mut self, last: &mut Last) -> Result<Segment, PackedError> {
         let flags = self.byte()?;
         let is_over = flags & OVER != 0;
-        if flags & !(if is_over { OF_OVER } else { OF_LIVE }) != 0 {
+        if flags & !(if is_over { OF_OVER } else { F::OF_LIVE }) != 0 {
             return Err(PackedError::Form);
         }
-        let from = self.instant(last.micros)?;
-        let to = self.end(from.micros())?;
+        let from = F::instant(self, last.micros)?;
+        let to = F::end(self, from.micros())?;
         if !is_over || flags & HAS_HOLDER != 0 {
             self.user(flags & SAME_USER != 0, last)?;
         } else if flags & SAME_USER != 0 {
@@ -88,9 +119,7 @@ impl<'a> Bytes<'a> {
             }
         } else {
             self.product(flags & SAME_PRODUCT != 0, last)?;
-            let start = self.start(flags & SAME_START != 0, from, last)?;
-            let end = self.end(last.micros)?;
-            let paid_until = self.end(near_end(end, last.micros))?;
+            let (start, paid_until, end) = F::term(self, flags, from, last)?;
             Phase::Live(LivePhase {
                 user: last.user.clone().ok_or(PackedError::Form)?,
                 product: last.product.clone().ok_or(PackedError::Form)?,
@@ -136,7 +165,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    pub(super) fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+    fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
         if is_same {
             return last.user.as_ref().map(|_| ()).ok_or(PackedError::Form);
         }
@@ -150,7 +179,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    pub(super) fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+    fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
         if is_same {
             return last.product.as_ref().map(|_| ()).ok_or(PackedError::Form);
         }
@@ -192,37 +221,6 @@ impl<'a> Bytes<'a> {
         Err(PackedError::Form)
     }
 
-    fn start(
-        &mut self,
-        is_same: bool,
-        from: Instant,
-        last: &mut Last,
-    ) -> Result<Instant, PackedError> {
-        let start = if is_same {
-            last.start.ok_or(PackedError::Form)?
-        } else {
-            let start = self.instant(from.micros())?;
-            // It could have been left out.
-            Some(start)
-                .filter(|start| last.start != Some(*start))
-                .ok_or(PackedError::Form)?
-        };
-        last.start = Some(start);
-        Ok(start)
-    }
-
-    fn instant(&mut self, nearby: i64) -> Result<Instant, PackedError> {
-        let number = self.number()?;
-        instant(number, nearby)
-    }
-
-    fn end(&mut self, nearby: i64) -> Result<End, PackedError> {
-        match self.number()?.checked_sub(1) {
-            None => Ok(End::Never),
-            Some(number) => Ok(End::At(instant(number, nearby)?)),
-        }
-    }
-
     fn text_of_id(&mut self) -> Result<&'a str, PackedError> {
         std::str::from_utf8(self.text()?).map_err(|_| PackedError::Form)
     }
@@ -238,12 +236,54 @@ impl<'a> Bytes<'a> {
     }
 }
 
+impl Form for Written {
+    const BYTE: u8 = FORM;
+    const OF_LIVE: u8 = OF_LIVE;
+
+    fn instant(bytes: &mut Bytes<'_>, nearby: i64) -> Result<Instant, PackedError> {
+        instant(bytes.number()?, nearby)
+    }
+
+    fn end(bytes: &mut Bytes<'_>, nearby: i64) -> Result<End, PackedError> {
+        match bytes.number()?.checked_sub(1) {
+            None => Ok(End::Never),
+            Some(number) => Ok(End::At(instant(number, nearby)?)),
+        }
+    }
+
+    fn term(
+        bytes: &mut Bytes<'_>,
+        flags: u8,
+        from: Instant,
+        last: &mut Last,
+    ) -> Result<(Instant, End, End), PackedError> {
+        let start = if flags & SAME_START != 0 {
+            last.start.ok_or(PackedError::Form)?
+        } else {
+            let start = Self::instant(bytes, from.micros())?;
+            // It could have been left out.
+            if last.start == Some(start) {
+                return Err(PackedError::Form);
+            }
+            start
+        };
+        last.start = Some(start);
+        let end = Self::end(bytes, last.micros)?;
+        let paid_until = Self::end(bytes, near_end(end, last.micros))?;
+        Ok((start, paid_until, end))
+    }
+}
+
+/// A number whose sign was put into its lowest bit.
+pub(super) fn signed(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
 /// The instant at a distance.
 fn instant(number: u64, nearby: i64) -> Result<Instant, PackedError> {
     let place = usize::try_from(number & UNIT_MASK).unwrap_or(usize::MAX);
     let unit = UNITS.get(place).ok_or(PackedError::Form)?;
-    let number = number >> UNIT_BITS;
-    let count = (number >> 1).cast_signed() ^ -((number & 1).cast_signed());
+    let count = signed(number >> UNIT_BITS);
     let micros = count.checked_mul(*unit).ok_or(PackedError::Form)?;
     let longer = UNITS.get(..place).unwrap_or_default();
     if longer
