@@ -18,8 +18,11 @@ pub(crate) const HARNESS: Harness = Harness {
 };
 
 const MANY: usize = 100_000;
-/// Ten times the events; the rest is for searching in larger trees and for a busy machine.
-const MOST_TIMES: u64 = 20;
+/// Ten times the events; the rest is for searching in larger trees and for what no longer lies in a cache. What grows with
+/// the square of the events costs a hundred times as much.
+const MOST_TIMES: u64 = 30;
+/// A busy machine only adds to what is counted, so that one count that holds is enough, and several that do not are needed.
+const COUNTS: usize = 4;
 /// What takes less says nothing: a processor is counted in steps of some milliseconds.
 const LEAST_MICROS: u64 = 100_000;
 
@@ -68,17 +71,25 @@ fn after(minutes: usize) -> Instant {
 
 /// That many events cost no more than so many times a tenth of them, taken in that many transactions.
 fn grows(name: &str, shape: Shape, many: usize, transactions: usize) -> Result<(), String> {
-    let small = costs(shape, many / 10, transactions / 10);
-    let large = costs(shape, many, transactions);
-    for ((phase, small), (_, large)) in small.into_iter().zip(large) {
-        if large > LEAST_MICROS && large > small.max(LEAST_MICROS / 10) * MOST_TIMES {
-            return Err(format!(
-                "{name}: {phase} took {small} µs of {} events and {large} µs of {many}",
-                many / 10
-            ));
-        }
+    let mut exceeded = String::new();
+    for _ in 0..COUNTS {
+        let small = costs(shape, many / 10, transactions / 10);
+        let large = costs(shape, many, transactions);
+        let mut phases = small.into_iter().zip(large);
+        let beyond = phases.find(|((_, small), (_, large))| exceeds(*small, *large));
+        let Some(((phase, small), (_, large))) = beyond else {
+            return Ok(());
+        };
+        exceeded = format!(
+            "{name}: {phase} took {small} µs of {} events and {large} µs of {many}",
+            many / 10
+        );
     }
-    Ok(())
+    Err(exceeded)
+}
+
+fn exceeds(small: u64, large: u64) -> bool {
+    large > LEAST_MICROS && large > small.max(LEAST_MICROS / 10) * MOST_TIMES
 }
 
 /// Microseconds of the processor.
