@@ -45,7 +45,7 @@ pub(crate) fn read_only(path: &Path) -> Connection {
     let connection = Connection::open_with_flags(path, flags).unwrap();
     super::receiver::configure(&connection);
     connection
-        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384;")
+        .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768;")
         .unwrap();
     connection
 }

@@ -216,7 +216,7 @@ fn prepare(
 ) -> Result<(), rusqlite::Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     if access == Access::Read {
-        return connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -16384;");
+        return connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -32768;");
     }
     write_ahead(connection, busy_timeout)?;
     connection.execute_batch(
