@@ -249,6 +249,14 @@ pub struct Person {
     pub position: Position,
 }
 
+impl Person {
+    /// Whether it is an id of theirs.
+    pub(crate) fn has_id(&self, id: &UserId) -> bool {
+        // Most have one id, and it is mostly the same text in the same place.
+        self.ids.first() == Some(id) || self.ids.contains(id)
+    }
+}
+
 /// Answers a question from all that is known of the person, under the rules known then.
 pub fn decide(question: &Question, person: &Person, rules: &Rules) -> Decision {
     let view = View::new(question, person, rules);
@@ -297,13 +305,14 @@ impl Stretch<'_> {
 impl<'a> View<'a> {
     fn new(question: &Question, person: &'a Person, rules: &Rules) -> Self {
         let mut inclusions = BTreeMap::new();
-        for (_, segments) in &person.grants {
-            for segment in segments {
-                if let Phase::Live(live) = &segment.phase {
-                    inclusions
-                        .entry(&live.product)
-                        .or_insert_with(|| rules.inclusion(&live.product, &question.resource));
-                }
+        let segments = person.grants.iter().flat_map(|(_, segments)| segments);
+        let mut last = None;
+        for product in segments.filter_map(Segment::product) {
+            // Mostly that of the segment before.
+            if last != Some(product) {
+                let inclusion = || rules.inclusion(product, &question.resource);
+                inclusions.entry(product).or_insert_with(inclusion);
+                last = Some(product);
             }
         }
         let mut stretches = Vec::new();
@@ -312,7 +321,7 @@ impl<'a> View<'a> {
                 let Some(inclusion) = inclusions.get(&window.product) else {
                     continue;
                 };
-                if !person.ids.contains(&window.user) {
+                if !person.has_id(&window.user) {
                     continue;
                 }
                 for (start, end) in inclusion.within(window.start, window.end) {
@@ -392,7 +401,7 @@ impl<'a> View<'a> {
         let mut best: Option<(End, &GrantId, &[Segment], &ProductName)> = None;
         for (grant, segments) in &self.person.grants {
             for (live, start, end) in segments.iter().filter_map(Segment::term) {
-                if !self.person.ids.contains(&live.user) {
+                if !self.person.has_id(&live.user) {
                     continue;
                 }
                 let parts = self.inclusions.get(&live.product);
@@ -414,34 +423,12 @@ impl<'a> View<'a> {
         Some((self.deny_reason(segments)?, access))
     }
 
-    /// The first reason that holds of the grant at the instant; none if it merely begins later.
+    /// The reason that a grant with these segments gives.
     fn deny_reason(&self, segments: &[Segment]) -> Option<DenyReason> {
-        let segment = segment_at(segments, self.at)?;
-        if segment
-            .holder()
-            .is_some_and(|holder| !self.person.ids.contains(holder))
-        {
-            return Some(DenyReason::Transferred);
-        }
-        match &segment.phase {
-            Phase::Over { how, .. } => Some(DenyReason::of_end(*how)),
-            Phase::Live(live) if !live.end.is_after(self.at) => Some(if live.cancelled {
-                DenyReason::Cancelled
-            } else {
-                DenyReason::Lapsed
-            }),
-            Phase::Live(live) if live.suspended => Some(DenyReason::Suspended),
-            Phase::Live(live) => {
-                let inclusion = self.inclusions.get(&live.product);
-                if !inclusion.is_some_and(|inclusion| inclusion.covers(self.at)) {
-                    Some(DenyReason::NotIncluded)
-                } else if live.parent_ended {
-                    Some(DenyReason::ParentEnded)
-                } else {
-                    None
-                }
-            }
-        }
+        deny_reason(self.person, segments, self.at, |product| {
+            let inclusion = self.inclusions.get(product);
+            inclusion.is_some_and(|inclusion| inclusion.covers(self.at))
+        })
     }
 
     /// The end of the access that covers the instant, or the start of the next one. Access that goes on from one window to
@@ -460,6 +447,35 @@ impl<'a> View<'a> {
             (start, _) if start > self.at => Some(start),
             (_, end) => end.instant(),
         }
+    }
+}
+
+/// The first reason that holds of a grant at the instant; none if it merely begins later. `is_included` says of a product
+/// whether it includes the resource then.
+fn deny_reason(
+    person: &Person,
+    segments: &[Segment],
+    at: Instant,
+    is_included: impl Fn(&ProductName) -> bool,
+) -> Option<DenyReason> {
+    let segment = segment_at(segments, at)?;
+    if segment
+        .holder()
+        .is_some_and(|holder| !person.has_id(holder))
+    {
+        return Some(DenyReason::Transferred);
+    }
+    match &segment.phase {
+        Phase::Over { how, .. } => Some(DenyReason::of_end(*how)),
+        Phase::Live(live) if !live.end.is_after(at) => Some(if live.cancelled {
+            DenyReason::Cancelled
+        } else {
+            DenyReason::Lapsed
+        }),
+        Phase::Live(live) if live.suspended => Some(DenyReason::Suspended),
+        Phase::Live(live) if !is_included(&live.product) => Some(DenyReason::NotIncluded),
+        Phase::Live(live) if live.parent_ended => Some(DenyReason::ParentEnded),
+        Phase::Live(_) => None,
     }
 }
 

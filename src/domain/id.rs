@@ -41,13 +41,15 @@ fn checked(text: &str) -> Result<Arc<str>, IdError> {
     Ok(text.into())
 }
 
-/// Most ids are ASCII, and a look at the bytes of those is enough.
+/// Most ids are ASCII, and one look at the bytes of those is enough.
 fn has_control_character(text: &str) -> bool {
-    if text.is_ascii() {
-        text.bytes().any(|byte| byte.is_ascii_control())
-    } else {
-        text.chars().any(char::is_control)
+    // All bytes are looked at in any case, for then the processor takes many at a time.
+    let (mut is_ascii, mut has_control) = (true, false);
+    for byte in text.bytes() {
+        is_ascii &= byte.is_ascii();
+        has_control |= byte.is_ascii_control();
     }
+    has_control || !is_ascii && text.chars().any(char::is_control)
 }
 
 fn is_guid(text: &str) -> bool {

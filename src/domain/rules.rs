@@ -298,15 +298,15 @@ impl Rules {
 }
 
 /// Joins intervals, sorted by start, that overlap or touch.
-pub(crate) fn union(sorted: Vec<(Instant, End)>) -> Vec<(Instant, End)> {
-    let mut joined: Vec<(Instant, End)> = Vec::with_capacity(sorted.len());
-    for (start, end) in sorted {
-        match joined.last_mut() {
-            Some((_, last)) if *last >= End::At(start) => *last = end.max(*last),
-            Some(_) | None => joined.push((start, end)),
+pub(crate) fn union(mut sorted: Vec<(Instant, End)>) -> Vec<(Instant, End)> {
+    sorted.dedup_by(|(start, end), (_, last)| {
+        let goes_on = *last >= End::At(*start);
+        if goes_on {
+            *last = (*end).max(*last);
         }
-    }
-    joined
+        goes_on
+    });
+    sorted
 }
 
 #[cfg(test)]

@@ -275,7 +275,7 @@ impl Concerned {
             let products = products_named(snapshot, &everybody)?;
             for id in everybody {
                 let person = person(snapshot, &id, &rules, None)?;
-                found.insert(id, access(&person, products.clone()));
+                found.insert(id, access(&person, &products));
             }
         }
         Ok(found.into_iter().collect())
@@ -323,9 +323,9 @@ fn products_named(
 }
 
 /// Every product that one of the person's ids ever held.
-pub(super) fn products_held(person: &Person) -> Vec<ProductName> {
+pub(super) fn products_held(person: &Person) -> Vec<&ProductName> {
     let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-    let mut products: Vec<&ProductName> = Vec::new();
+    let mut products: Vec<&ProductName> = Vec::with_capacity(person.grants.len());
     for product in segments.filter_map(|segment| held(segment, person)) {
         // Mostly that of the segment before.
         if products.last() != Some(&product) {
@@ -334,23 +334,23 @@ pub(super) fn products_held(person: &Person) -> Vec<ProductName> {
     }
     products.sort_unstable();
     products.dedup();
-    products.into_iter().cloned().collect()
+    products
 }
 
 fn held<'a>(segment: &'a Segment, person: &Person) -> Option<&'a ProductName> {
     match &segment.phase {
-        Phase::Live(live) if person.ids.contains(&live.user) => Some(&live.product),
+        Phase::Live(live) if person.has_id(&live.user) => Some(&live.product),
         Phase::Live(_) | Phase::Over { .. } => None,
     }
 }
 
-pub(super) fn access(
+pub(super) fn access<'a>(
     person: &Person,
-    products: impl IntoIterator<Item = ProductName>,
+    products: impl IntoIterator<Item = &'a ProductName>,
 ) -> UserAccess {
     let products = products.into_iter().map(|product| {
-        let changes = verdict_changes(person, &product);
-        (product, changes)
+        let changes = verdict_changes(person, product);
+        (product.clone(), changes)
     });
     UserAccess {
         is_named: person.is_named,

@@ -151,9 +151,10 @@ impl AccessIndex {
             return;
         }
         let mut held = self.held.load_full();
+        let mut steps = Vec::new();
         for (user, access) in users {
             let user = self.keys.user(user.as_str());
-            let rows = rows(&self.keys, user, access);
+            let rows = rows(&self.keys, user, access, &mut steps);
             if let Some(grown) =
                 held.shard(user)
                     .replace_or_grow(user, access.is_named, &rows, Spare::Little)
@@ -172,6 +173,7 @@ impl AccessIndex {
         Filling {
             held: Held::empty(rules, &self.keys, expected),
             keys: self.keys.clone(),
+            steps: Vec::new(),
         }
     }
 
@@ -199,13 +201,15 @@ impl fmt::Debug for AccessIndex {
 pub(crate) struct Filling {
     keys: Keys,
     held: Held,
+    /// Room for those of one user.
+    steps: Vec<u64>,
 }
 
 impl Filling {
     /// Puts in what is known of a user that was not put in yet.
     pub(crate) fn put(&mut self, user: &UserId, access: &UserAccess) {
         let user = self.keys.user(user.as_str());
-        let rows = rows(&self.keys, user, access);
+        let rows = rows(&self.keys, user, access, &mut self.steps);
         let shard = self.held.shard(user);
         if let Some(grown) = shard.replace_or_grow(user, access.is_named, &rows, Spare::Much)
             && let Some(shard) = self.held.shards.get_mut(place_of(user))
@@ -215,11 +219,19 @@ impl Filling {
     }
 }
 
-fn rows(keys: &Keys, user: Key, access: &UserAccess) -> Vec<Row> {
+/// The rows of a user. `steps` is where their steps are put, in the place of what is there.
+fn rows<'s>(keys: &Keys, user: Key, access: &UserAccess, steps: &'s mut Vec<u64>) -> Vec<Row<'s>> {
     let products = access.products.iter();
-    let rows = products.map(|(product, changes)| Row {
-        key: user ^ keys.name(product.as_str()),
-        steps: changes.iter().map(step).collect(),
+    steps.clear();
+    steps.extend(products.clone().flat_map(|(_, changes)| changes).map(step));
+    let mut rest = steps.as_slice();
+    let rows = products.map(|(product, changes)| {
+        let (own, others) = rest.split_at(changes.len());
+        rest = others;
+        Row {
+            key: user ^ keys.name(product.as_str()),
+            steps: own,
+        }
     });
     rows.collect()
 }

@@ -12,11 +12,12 @@ use super::steps::{NEVER, Steps, steps_of_block};
 use super::table::{LOWER_HALF, Table};
 
 /// A user's steps for one product.
-pub(super) struct Row {
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
     /// Of the user and the product.
     pub(super) key: Key,
     /// Ascending; none if there never was access.
-    pub(super) steps: Vec<u64>,
+    pub(super) steps: &'a [u64],
 }
 
 /// Users by their keys. The two words of a slot that are free hold the last two steps; the half of the second word, where in
@@ -104,7 +105,7 @@ impl Shard {
         &self,
         user: Key,
         is_named: bool,
-        rows: &[Row],
+        rows: &[Row<'_>],
         spare: Spare,
     ) -> Option<Self> {
         if self.replace(user, is_named, rows) {
@@ -121,7 +122,7 @@ impl Shard {
     }
 
     /// Replaces what is known of a user. `false`: there was no room, and nothing is changed. One writer at a time.
-    fn replace(&self, user: Key, is_named: bool, rows: &[Row]) -> bool {
+    fn replace(&self, user: Key, is_named: bool, rows: &[Row<'_>]) -> bool {
         let new_rows = rows.iter().filter(|row| !row.steps.is_empty());
         let new_rows = new_rows.filter(|row| self.rows.find(row.key).is_none());
         if !self.rows.has_room(new_rows.count())
@@ -139,7 +140,7 @@ impl Shard {
     }
 
     /// A block that is replaced is kept if the steps fit, else given up.
-    fn has_room(&self, rows: &[Row]) -> bool {
+    fn has_room(&self, rows: &[Row<'_>]) -> bool {
         let needed = rows
             .iter()
             .map(|row| words_of_block(row.steps.len().saturating_sub(2)));
@@ -147,7 +148,7 @@ impl Shard {
         self.used.load(Ordering::Relaxed).saturating_add(needed) <= self.older.len()
     }
 
-    fn put(&self, row: &Row) {
+    fn put(&self, row: &Row<'_>) {
         let (older, last) = row.steps.split_at(row.steps.len().saturating_sub(2));
         let word = |place: usize| last.get(place).copied().unwrap_or(NEVER);
         match self.rows.find(row.key) {
@@ -198,7 +199,7 @@ impl Shard {
     }
 
     /// The same with room for these rows too, without what was given up.
-    fn grown(&self, new: &[Row], spare: Spare) -> Self {
+    fn grown(&self, new: &[Row<'_>], spare: Spare) -> Self {
         let (mut rows, mut words) = (new.len(), 0_usize);
         for row in new {
             words = words.saturating_add(words_of_block(row.steps.len().saturating_sub(2)));
@@ -313,11 +314,11 @@ mod tests {
                     (user * 4 + product, steps.collect())
                 })
                 .collect();
-            let put: Vec<Row> = rows
+            let put: Vec<Row<'_>> = rows
                 .iter()
                 .map(|(number, steps)| Row {
                     key: key(*number),
-                    steps: steps.clone(),
+                    steps,
                 })
                 .collect();
             if !shard.replace(key(user), is_named, &put) {

@@ -1,10 +1,7 @@
 //! The verdict on one product over all time.
 
-use std::collections::BTreeMap;
-
-use super::{AllowReason, DenyReason, Person, Phase, Verdict, View};
-use crate::domain::id::{GrantId, ProductName};
-use crate::domain::rules::Inclusion;
+use super::{AllowReason, DenyReason, Person, Phase, Verdict, deny_reason};
+use crate::domain::id::ProductName;
 use crate::domain::time::{End, Instant};
 use crate::domain::window::{LivePhase, Segment};
 
@@ -24,7 +21,7 @@ pub struct VerdictChange {
 pub fn verdict_changes(person: &Person, product: &ProductName) -> Vec<VerdictChange> {
     let (happenings, last_start) = happenings(person, product);
     let mut walk = Walk::new(person, product, last_start);
-    let mut changes: Vec<VerdictChange> = Vec::new();
+    let mut changes: Vec<VerdictChange> = Vec::with_capacity(8);
     let mut last = walk.verdict(Instant::FIRST);
     for together in happenings.chunk_by(|(at, _), (next, _)| at == next) {
         let [(at, _), ..] = *together else { continue };
@@ -63,78 +60,127 @@ fn happenings(
     person: &Person,
     product: &ProductName,
 ) -> (Vec<(Instant, Happening)>, Option<Instant>) {
-    let mut found: Vec<(Instant, Happening)> = Vec::with_capacity(32);
-    let mut last_start = None;
-    let mut add = |at: End, happening| {
-        if let End::At(at) = at {
-            found.push((at, happening));
-        }
+    let segments = concerned(person, product).map(|(_, segments)| segments);
+    let (mut count, mut is_withheld) = (0_usize, false);
+    for segments in segments {
+        count = count.saturating_add(segments.len());
+        is_withheld |= segments.iter().any(may_be_withheld);
+    }
+    let mut happenings = Happenings {
+        found: Vec::with_capacity(count.saturating_mul(6)),
+        is_withheld,
+        last_start: None,
     };
-    for (place, segment) in concerned(person, product) {
-        add(End::At(segment.from), Happening::Boundary);
-        add(segment.to, Happening::Boundary);
-        let Phase::Live(live) = &segment.phase else {
-            continue;
-        };
-        let own = [End::At(live.start), live.end].into_iter();
-        let others = own.filter(|at| *at != End::At(segment.from) && *at != segment.to);
-        others.for_each(|at| add(at, Happening::Boundary));
-        if !gives(person, product, live) {
-            continue;
+    for (place, segments) in concerned(person, product) {
+        let mut last_to = End::Never;
+        for segment in segments {
+            // Mostly where the one before ended.
+            if End::At(segment.from) != last_to {
+                happenings.add(End::At(segment.from), Happening::Boundary);
+            }
+            happenings.add_segment(person, product, place, segment);
+            last_to = segment.to;
         }
-        if let Some((_, start, end)) = segment.term() {
-            add(End::At(start), Happening::TermBegins(place));
-            add(end, Happening::TermEnds(place));
+    }
+    happenings.found.sort_by_key(|(at, _)| *at);
+    (happenings.found, happenings.last_start)
+}
+
+/// What was found so far, in no order.
+struct Happenings {
+    found: Vec<(Instant, Happening)>,
+    /// Whether access is anywhere withheld. Where it is not, a term is access, and nothing has to be told of terms.
+    is_withheld: bool,
+    last_start: Option<Instant>,
+}
+
+impl Happenings {
+    fn add(&mut self, at: End, happening: Happening) {
+        if let End::At(at) = at {
+            self.found.push((at, happening));
+        }
+    }
+
+    /// What happens in a segment of the grant of that place, and at its end.
+    fn add_segment(
+        &mut self,
+        person: &Person,
+        product: &ProductName,
+        place: usize,
+        segment: &Segment,
+    ) {
+        self.add(segment.to, Happening::Boundary);
+        let Phase::Live(live) = &segment.phase else {
+            return;
+        };
+        for at in [End::At(live.start), live.end] {
+            if at != End::At(segment.from) && at != segment.to {
+                self.add(at, Happening::Boundary);
+            }
+        }
+        if !gives(person, product, live) {
+            return;
+        }
+        if self.is_withheld
+            && let Some((_, start, end)) = segment.term()
+        {
+            self.add(End::At(start), Happening::TermBegins(place));
+            self.add(end, Happening::TermEnds(place));
             // At its very end it counts as much as one that goes on; from then on that one counts.
-            add(
-                end.instant().map_or(End::Never, |end| End::At(end.next())),
-                Happening::Boundary,
-            );
+            let after = end.instant().map_or(End::Never, |end| End::At(end.next()));
+            self.add(after, Happening::Boundary);
         }
         let Some((_, start, end)) = segment.access() else {
-            continue;
+            return;
         };
-        last_start = last_start.max(Some(start));
-        add(end, Happening::AccessEnds(place));
+        self.last_start = self.last_start.max(Some(start));
+        self.add(end, Happening::AccessEnds(place));
         let paid_until = live.paid_until.min(end);
         if paid_until.is_after(start) {
-            add(End::At(start), Happening::Begins(AllowReason::Active));
-            add(paid_until, Happening::Ends(AllowReason::Active));
+            self.add(End::At(start), Happening::Begins(AllowReason::Active));
+            self.add(paid_until, Happening::Ends(AllowReason::Active));
         }
         if let End::At(from) = paid_until.max(End::At(start))
             && end.is_after(from)
         {
-            add(End::At(from), Happening::Begins(AllowReason::Grace));
-            add(end, Happening::Ends(AllowReason::Grace));
+            self.add(End::At(from), Happening::Begins(AllowReason::Grace));
+            self.add(end, Happening::Ends(AllowReason::Grace));
         }
     }
-    found.sort_by_key(|(at, _)| *at);
-    (found, last_start)
 }
 
-/// The segments of every grant that one of the person's ids ever held with the product; each with the grant's place.
+/// The segments of every grant that one of the person's ids ever held with the product; with the grant's place.
 fn concerned<'a>(
     person: &'a Person,
     product: &'a ProductName,
-) -> impl Iterator<Item = (usize, &'a Segment)> {
+) -> impl Iterator<Item = (usize, &'a [Segment])> {
     let is_own = move |segment: &Segment| match &segment.phase {
         Phase::Live(live) => gives(person, product, live),
         Phase::Over { .. } => false,
     };
     let grants = person.grants.iter().enumerate();
     grants
-        .filter(move |(_, (_, segments))| segments.iter().any(is_own))
-        .flat_map(|(place, (_, segments))| segments.iter().map(move |segment| (place, segment)))
+        .map(|(place, (_, segments))| (place, segments.as_slice()))
+        .filter(move |(_, segments)| segments.iter().any(is_own))
 }
 
 /// Whether one of the person's ids holds the grant then, and it gives the product.
 fn gives(person: &Person, product: &ProductName, live: &LivePhase) -> bool {
-    live.product == *product && person.ids.contains(&live.user)
+    live.product == *product && person.has_id(&live.user)
+}
+
+fn may_be_withheld(segment: &Segment) -> bool {
+    match &segment.phase {
+        Phase::Live(live) => live.suspended || live.parent_ended,
+        Phase::Over { .. } => false,
+    }
 }
 
 /// What counts at the instant the walk has come to.
 struct Walk<'a> {
-    view: View<'a>,
+    person: &'a Person,
+    product: &'a ProductName,
+    at: Instant,
     active: usize,
     grace: usize,
     /// When access ended last, and of the grants whose access ended then the first.
@@ -151,12 +197,9 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(person: &'a Person, product: &'a ProductName, last_start: Option<Instant>) -> Self {
         Self {
-            view: View {
-                at: Instant::FIRST,
-                person,
-                inclusions: BTreeMap::from([(product, Inclusion::always())]),
-                stretches: Vec::new(),
-            },
+            person,
+            product,
+            at: Instant::FIRST,
             active: 0,
             grace: 0,
             ended: None,
@@ -190,7 +233,7 @@ impl<'a> Walk<'a> {
         if self.grace > 0 {
             return Verdict::Allow(AllowReason::Grace);
         }
-        self.view.at = at;
+        self.at = at;
         Verdict::Deny(self.deny_reason())
     }
 
@@ -201,9 +244,9 @@ impl<'a> Walk<'a> {
         if let Some(reason) = self.withholding().and_then(|grant| self.reason_of(grant)) {
             return reason;
         }
-        if self.last_start.is_some_and(|start| start > self.view.at) {
+        if self.last_start.is_some_and(|start| start > self.at) {
             DenyReason::NotYet
-        } else if self.view.person.is_named {
+        } else if self.person.is_named {
             DenyReason::NeverGranted
         } else {
             DenyReason::UnknownUser
@@ -211,14 +254,14 @@ impl<'a> Walk<'a> {
     }
 
     fn reason_of(&self, grant: usize) -> Option<DenyReason> {
-        let (_, segments): &'a (GrantId, Vec<Segment>) = self.view.person.grants.get(grant)?;
-        self.view.deny_reason(segments)
+        let (_, segments) = self.person.grants.get(grant)?;
+        deny_reason(self.person, segments, self.at, |it| it == self.product)
     }
 
     /// The grant whose withheld access goes on, or ended last.
     fn withholding(&self) -> Option<usize> {
         let open = self.open.iter().min().copied();
-        let just_ended = self.withheld.filter(|(at, _)| *at == self.view.at);
+        let just_ended = self.withheld.filter(|(at, _)| *at == self.at);
         match (open, just_ended) {
             (Some(open), Some((_, ended))) => Some(open.min(ended)),
             (Some(open), None) => Some(open),
@@ -245,7 +288,7 @@ mod tests {
     use crate::domain::decision::{Decision, Question, decide};
     use crate::domain::event::Cause;
     use crate::domain::grant::How;
-    use crate::domain::id::{Position, UserId};
+    use crate::domain::id::{GrantId, Position, UserId};
     use crate::domain::rules::Rules;
 
     const LAST: i64 = 12;

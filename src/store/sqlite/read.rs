@@ -286,7 +286,9 @@ impl Snapshot for Session<'_> {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<UserSegments>, StoreError> {
-        let mut users: Vec<UserSegments> = Vec::new();
+        let mut users: Vec<UserSegments> = Vec::with_capacity(limit);
+        // Most grants are of the source of the one before.
+        let mut last_source = None;
         self.each(SEGMENTS_AFTER, [after.map_or("", UserId::as_str)], |row| {
             let user = row.text(3)?;
             if users.last().is_none_or(|(last, _)| last.as_str() != user) {
@@ -298,7 +300,10 @@ impl Snapshot for Session<'_> {
             if let Some((user, grants)) = users.last_mut() {
                 let segments = rows::segments(row, 2, Some(user))?;
                 if !segments.is_empty() {
-                    grants.push((row.grant(0)?, segments));
+                    let source = row.id_like(0, last_source.as_ref(), SourceName::new)?;
+                    last_source = Some(source.clone());
+                    let key = row.id(1, GrantKey::new)?;
+                    grants.push((GrantId { source, key }, segments));
                 }
             }
             Ok(true)

@@ -29,6 +29,11 @@ pub(super) trait Form {
     ) -> Result<(Instant, End, End), PackedError>;
 }
 
+/// Few segments take fewer.
+const BYTES_OF_SEGMENT: usize = 8;
+/// Room for more is made only where there are more.
+const MANY_SEGMENTS: usize = 32;
+
 /// The form that is written.
 struct Written;
 
@@ -48,7 +53,8 @@ pub(super) fn unpack_form<F: Form>(
     let mut bytes = Bytes {
         rest: after_form(bytes, F::BYTE)?,
     };
-    let mut segments = Vec::with_capacity(4);
+    let expected = bytes.rest.len().div_ceil(BYTES_OF_SEGMENT);
+    let mut segments = Vec::with_capacity(expected.min(MANY_SEGMENTS));
     while !bytes.rest.is_empty() {
         segments.push(bytes.segment::<F>(&mut last)?);
     }
@@ -64,8 +70,8 @@ pub(in crate::store::sqlite) struct Glance {
     pub(in crate::store::sqlite) is_given: bool,
 }
 
-/// Of segments that lie beside the user. Looks only at users and products. Not all that is damaged is noticed by that:
-/// [`unpack`] notices it.
+/// Of segments that lie beside the user. Looks only at users and products, and no further than it has to. Not all that is
+/// damaged is noticed by that: [`unpack`] notices it.
 pub(in crate::store::sqlite) fn glance(
     bytes: &[u8],
     user: &UserId,
@@ -76,7 +82,7 @@ pub(in crate::store::sqlite) fn glance(
         rest: after_form(bytes, FORM)?,
     };
     let mut is_last_the_user = true;
-    while !bytes.rest.is_empty() {
+    while !bytes.rest.is_empty() && !(glance.is_held && glance.is_given) {
         bytes.glance_at_segment(user, is_asked_for, &mut is_last_the_user, &mut glance)?;
     }
     Ok(glance)
