@@ -286,7 +286,7 @@ impl Snapshot for Session<'_> {
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<Vec<UserSegments>, StoreError> {
-        let mut users: Vec<UserSegments> = Vec::with_capacity(limit);
+        let mut users: Vec<UserSegments> = Vec::new();
         // Most grants are of the source of the one before.
         let mut last_source = None;
         self.each(SEGMENTS_AFTER, [after.map_or("", UserId::as_str)], |row| {

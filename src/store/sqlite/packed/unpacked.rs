@@ -70,6 +70,13 @@ pub(in crate::store::sqlite) struct Glance {
     pub(in crate::store::sqlite) is_given: bool,
 }
 
+impl Glance {
+    /// Whether more segments could tell nothing new.
+    fn has_seen_all(self) -> bool {
+        self.is_held && self.is_given
+    }
+}
+
 /// Of segments that lie beside the user. Looks only at users and products, and no further than it has to. Not all that is
 /// damaged is noticed by that: [`unpack`] notices it.
 pub(in crate::store::sqlite) fn glance(
@@ -82,7 +89,7 @@ pub(in crate::store::sqlite) fn glance(
         rest: after_form(bytes, FORM)?,
     };
     let mut is_last_the_user = true;
-    while !bytes.rest.is_empty() && !(glance.is_held && glance.is_given) {
+    while !bytes.rest.is_empty() && !glance.has_seen_all() {
         bytes.glance_at_segment(user, is_asked_for, &mut is_last_the_user, &mut glance)?;
     }
     Ok(glance)
