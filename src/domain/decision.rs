@@ -25,7 +25,7 @@ mod turned;
 mod verdicts;
 
 pub use turned::turned_at;
-pub use verdicts::{VerdictChange, verdict_changes};
+pub use verdicts::{Holdings, SegmentOf, VerdictChange, VerdictWalk, verdict_changes};
 
 /// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -425,7 +425,8 @@ impl<'a> View<'a> {
 
     /// The reason that a grant with these segments gives.
     fn deny_reason(&self, segments: &[Segment]) -> Option<DenyReason> {
-        deny_reason(self.person, segments, self.at, |product| {
+        let is_theirs = |user: &UserId| self.person.has_id(user);
+        deny_reason(segments, self.at, is_theirs, |product| {
             let inclusion = self.inclusions.get(product);
             inclusion.is_some_and(|inclusion| inclusion.covers(self.at))
         })
@@ -450,19 +451,16 @@ impl<'a> View<'a> {
     }
 }
 
-/// The first reason that holds of a grant at the instant; none if it merely begins later. `is_included` says of a product
-/// whether it includes the resource then.
-fn deny_reason(
-    person: &Person,
-    segments: &[Segment],
+/// The first reason that holds of a grant at the instant; none if it merely begins later. `is_theirs` says of a holder whether
+/// it is the person, `is_included` of a product whether it includes the resource then.
+fn deny_reason<User, Product>(
+    segments: &[Segment<User, Product>],
     at: Instant,
-    is_included: impl Fn(&ProductName) -> bool,
+    is_theirs: impl Fn(&User) -> bool,
+    is_included: impl Fn(&Product) -> bool,
 ) -> Option<DenyReason> {
     let segment = segment_at(segments, at)?;
-    if segment
-        .holder()
-        .is_some_and(|holder| !person.has_id(holder))
-    {
+    if segment.holder().is_some_and(|holder| !is_theirs(holder)) {
         return Some(DenyReason::Transferred);
     }
     match &segment.phase {
@@ -480,7 +478,10 @@ fn deny_reason(
 }
 
 /// The segment that holds `at`.
-fn segment_at(segments: &[Segment], at: Instant) -> Option<&Segment> {
+fn segment_at<User, Product>(
+    segments: &[Segment<User, Product>],
+    at: Instant,
+) -> Option<&Segment<User, Product>> {
     let begun = segments.partition_point(|segment| segment.from <= at);
     let last = segments.get(begun.checked_sub(1)?)?;
     last.to.is_after(at).then_some(last)

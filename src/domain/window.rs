@@ -16,38 +16,41 @@ use super::time::{End, Instant};
 
 /// A half-open stretch of time `[from, to)` in which a grant's standing, the blocks on its holder and the access of its
 /// parent stay the same. Everything a decision needs to know of the grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
+///
+/// Users and products are named by their ids, or by whatever tells them apart where they are looked at: an index that is filled
+/// does without the text of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment<User = UserId, Product = ProductName> {
     /// The first instant.
     pub from: Instant,
     /// The first instant after it.
     pub to: End,
     /// How the grant stands.
-    pub phase: Phase,
+    pub phase: Phase<User, Product>,
 }
 
 /// How a grant stands in a segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
-pub enum Phase {
+pub enum Phase<User = UserId, Product = ProductName> {
     /// It has been given.
-    Live(LivePhase),
+    Live(LivePhase<User, Product>),
     /// It was revoked or has ended.
     Over {
         /// What ended it.
         how: How,
         /// Who held it at last; a grant never given has none.
-        holder: Option<UserId>,
+        holder: Option<User>,
     },
 }
 
 /// A given grant in a segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LivePhase {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LivePhase<User = UserId, Product = ProductName> {
     /// Who holds it.
-    pub user: UserId,
+    pub user: User,
     /// What it gives.
-    pub product: ProductName,
+    pub product: Product,
     /// Access begins here, at the earliest.
     pub start: Instant,
     /// From here on access is by grace.
@@ -62,9 +65,9 @@ pub struct LivePhase {
     pub parent_ended: bool,
 }
 
-impl Segment {
+impl<User, Product> Segment<User, Product> {
     /// Who holds the grant here, or held it at last.
-    pub fn holder(&self) -> Option<&UserId> {
+    pub fn holder(&self) -> Option<&User> {
         match &self.phase {
             Phase::Live(live) => Some(&live.user),
             Phase::Over { holder, .. } => holder.as_ref(),
@@ -72,7 +75,7 @@ impl Segment {
     }
 
     /// What the grant gives here, were it not for blocks and its parent.
-    pub fn product(&self) -> Option<&ProductName> {
+    pub fn product(&self) -> Option<&Product> {
         match &self.phase {
             Phase::Live(live) => Some(&live.product),
             Phase::Over { .. } => None,
@@ -80,7 +83,7 @@ impl Segment {
     }
 
     /// When the grant would give access here, were it not for blocks and its parent.
-    pub fn term(&self) -> Option<(&LivePhase, Instant, End)> {
+    pub fn term(&self) -> Option<(&LivePhase<User, Product>, Instant, End)> {
         let Phase::Live(live) = &self.phase else {
             return None;
         };
@@ -90,7 +93,7 @@ impl Segment {
     }
 
     /// When the grant gives access here.
-    pub fn access(&self) -> Option<(&LivePhase, Instant, End)> {
+    pub fn access(&self) -> Option<(&LivePhase<User, Product>, Instant, End)> {
         self.term()
             .filter(|(live, ..)| !live.suspended && !live.parent_ended)
     }

@@ -1,20 +1,19 @@
 //! The access index beside the store: filled from it, and brought up to date by every write before it is acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::facts::{linked_ids, person, person_of, rules_at};
-use super::filling::{People, filled};
+use super::facts::{linked_ids, person, rules_at};
+use super::filling::{Portion, add_person, filled};
 use super::people::CHUNK;
 use super::reader::Reader;
 use super::taking::concern;
 use super::{Engine, EngineError};
-use crate::domain::decision::{Person, verdict_changes};
+use crate::domain::decision::VerdictWalk;
 use crate::domain::event::{Event, Statement};
 use crate::domain::id::{GrantId, Position, ProductName, UserId};
 use crate::domain::rules::Rules;
-use crate::domain::window::{Phase, Segment};
-use crate::index::{AccessIndex, Filling, UserAccess};
+use crate::index::{AccessIndex, Filling, Prepared};
 use crate::store::{EntryKind, Snapshot, Store, StoreError, StoreReader, Transaction};
 
 /// A store, and the index that follows it if there is one.
@@ -29,7 +28,7 @@ enum News {
     /// Nothing was recorded.
     Nothing,
     /// These users' access may be another.
-    OfUsers(Vec<(UserId, UserAccess)>, Position),
+    OfUsers(Prepared, Position),
     /// Everybody's may be.
     OfAll(Box<Filling>, Position),
 }
@@ -152,7 +151,9 @@ fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreErr
     // A grant mostly gives one user one product.
     let expected = snapshot.statistics()?.grants;
     let begin = || index.begin_anew(&rules, expected);
-    let filling = filled(begin, |put| everybody(snapshot, &rules, put))?;
+    let filling = filled(index, begin, |portion, tell| {
+        everybody(snapshot, &rules, portion, tell)
+    })?;
     Ok(News::OfAll(Box::new(filling), position))
 }
 
@@ -160,31 +161,37 @@ fn of_all(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreErr
 fn everybody(
     snapshot: &dyn Snapshot,
     rules: &Rules,
-    put: &mut dyn FnMut(People),
+    mut portion: Portion,
+    tell: &mut dyn FnMut(Portion) -> Portion,
 ) -> Result<(), StoreError> {
-    let mut named = snapshot.segments_after(None, CHUNK)?;
-    while let Some((last, _)) = named.last().cloned() {
-        let people = named.into_iter().map(|(user, grants)| {
-            let person = if snapshot.links(&user)?.is_empty() {
-                let ids = BTreeSet::from([user.clone()]);
-                person_of(snapshot, ids, grants, None)?
-            } else {
-                person(snapshot, &user, rules, None)?
-            };
-            Ok((user, person))
-        });
-        put(people.collect::<Result<_, StoreError>>()?);
-        named = snapshot.segments_after(Some(&last), CHUNK)?;
+    let mut after: Option<UserId> = None;
+    loop {
+        let listed = &mut portion.listed;
+        snapshot.list_segments_after(after.as_ref(), CHUNK, listed)?;
+        let Some(last) = listed.last().cloned() else {
+            break;
+        };
+        for user in listed.users_mut() {
+            user.is_linked = !snapshot.links(&user.id)?.is_empty();
+            if user.is_linked {
+                let person = person(snapshot, &user.id, rules, None)?;
+                portion.others.push((user.id.clone(), person));
+            } else if !user.is_named {
+                user.is_named = snapshot.is_named(&user.id, None)?;
+            }
+        }
+        portion = tell(portion);
+        after = Some(last);
     }
     // Those that no event of a grant names have what is theirs by a link, or no access, but are known.
     for others in [Snapshot::linked_after, Snapshot::users_stated_after] {
         let mut users = others(snapshot, None, CHUNK)?;
         while let Some(last) = users.last().cloned() {
-            let people = users.into_iter().map(|user| {
+            for user in users {
                 let person = person(snapshot, &user, rules, None)?;
-                Ok((user, person))
-            });
-            put(people.collect::<Result<_, StoreError>>()?);
+                portion.others.push((user, person));
+            }
+            portion = tell(portion);
             users = others(snapshot, Some(&last), CHUNK)?;
         }
     }
@@ -217,7 +224,8 @@ fn news(snapshot: &dyn Snapshot, index: &AccessIndex) -> Result<News, StoreError
         }
         known = last;
     }
-    let users = Concerned::by(snapshot, &events)?.access(snapshot)?;
+    let mut users = index.prepared();
+    Concerned::by(snapshot, &events)?.prepare(snapshot, &mut users)?;
     Ok(News::OfUsers(users, head))
 }
 
@@ -264,21 +272,23 @@ impl Concerned {
     }
 
     /// Of all these users, and all linked to them now or before.
-    fn access(self, snapshot: &dyn Snapshot) -> Result<Vec<(UserId, UserAccess)>, StoreError> {
+    fn prepare(self, snapshot: &dyn Snapshot, prepared: &mut Prepared) -> Result<(), StoreError> {
         let rules = rules_at(&snapshot.rules()?, None);
-        let mut found: BTreeMap<UserId, UserAccess> = BTreeMap::new();
+        let mut walk = VerdictWalk::default();
+        let mut found: BTreeSet<UserId> = BTreeSet::new();
         for user in &self.users {
-            if found.contains_key(user) {
+            if found.contains(user) {
                 continue;
             }
             let everybody = self.ever_linked(snapshot, user)?;
             let products = products_named(snapshot, &everybody)?;
             for id in everybody {
                 let person = person(snapshot, &id, &rules, None)?;
-                found.insert(id, access(&person, &products));
+                add_person(prepared, &mut walk, &id, &person, &products);
+                found.insert(id);
             }
         }
-        Ok(found.into_iter().collect())
+        Ok(())
     }
 
     /// The id, all that are linked to it, and all that were before the events.
@@ -320,40 +330,4 @@ fn products_named(
         }
     }
     Ok(products)
-}
-
-/// Every product that one of the person's ids ever held.
-pub(super) fn products_held(person: &Person) -> Vec<&ProductName> {
-    let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-    let mut products: Vec<&ProductName> = Vec::with_capacity(person.grants.len());
-    for product in segments.filter_map(|segment| held(segment, person)) {
-        // Mostly that of the segment before.
-        if products.last() != Some(&product) {
-            products.push(product);
-        }
-    }
-    products.sort_unstable();
-    products.dedup();
-    products
-}
-
-fn held<'a>(segment: &'a Segment, person: &Person) -> Option<&'a ProductName> {
-    match &segment.phase {
-        Phase::Live(live) if person.has_id(&live.user) => Some(&live.product),
-        Phase::Live(_) | Phase::Over { .. } => None,
-    }
-}
-
-pub(super) fn access<'a>(
-    person: &Person,
-    products: impl IntoIterator<Item = &'a ProductName>,
-) -> UserAccess {
-    let products = products.into_iter().map(|product| {
-        let changes = verdict_changes(person, product);
-        (product.clone(), changes)
-    });
-    UserAccess {
-        is_named: person.is_named,
-        products: products.collect(),
-    }
 }

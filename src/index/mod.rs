@@ -8,6 +8,8 @@
 //! the slot holds the verdict of the present. Readers take no lock and do not wait for the writer.
 
 use std::fmt;
+use std::hint::black_box;
+use std::ops::BitXor as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,21 +19,24 @@ use arc_swap::ArcSwap;
 use self::catalog::Catalog;
 use self::key::{Key, Keys};
 use self::several::Several;
-use self::shard::{Row, Shard, Spare};
-use self::steps::{Found, begun_by, step};
-use crate::domain::decision::{DenyReason, Verdict, VerdictChange};
-use crate::domain::id::{Position, ProductName, ResourceName, UserId};
+use self::shard::{Shard, Spare};
+use self::steps::{Found, begun_by};
+use crate::domain::decision::{DenyReason, Verdict};
+use crate::domain::id::{Position, ResourceName, UserId};
 use crate::domain::rules::Rules;
 use crate::domain::time::Instant;
 
 mod catalog;
 mod key;
 mod names;
+mod prepared;
 mod several;
 mod shard;
 mod sip;
 mod steps;
 mod table;
+
+pub(crate) use self::prepared::{Prepared, ProductKey};
 
 /// How many shards there are. A writer that makes one anew copies this part of the whole.
 const SHARDS: usize = 256;
@@ -65,15 +70,6 @@ pub struct Answer {
     /// The verdict with its reason. `None` only on a deny, where more than the access to one product has to be looked at, as
     /// when two products that include the resource ended together: [`Reader::check`](crate::Reader::check) tells then.
     pub verdict: Option<Verdict>,
-}
-
-/// What is known of one user's access, for the index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct UserAccess {
-    /// Whether anything names the person.
-    pub(crate) is_named: bool,
-    /// The verdict over time for each product that the person may ever have had, also where there is none any more.
-    pub(crate) products: Vec<(ProductName, Vec<VerdictChange>)>,
 }
 
 impl AccessIndex {
@@ -145,25 +141,25 @@ impl AccessIndex {
 
     /// Replaces what is known of users, and says from then on that it knows the log up to `position`. Does nothing if it knows
     /// that much already: whoever was faster has seen all of it.
-    pub(crate) fn replace(&self, users: &[(UserId, UserAccess)], position: Position) {
+    pub(crate) fn replace(&self, users: &Prepared, position: Position) {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if position <= self.position() {
             return;
         }
         let mut held = self.held.load_full();
-        let mut steps = Vec::new();
-        for (user, access) in users {
-            let user = self.keys.user(user.as_str());
-            let rows = rows(&self.keys, user, access, &mut steps);
-            if let Some(grown) =
-                held.shard(user)
-                    .replace_or_grow(user, access.is_named, &rows, Spare::Little)
-            {
+        users.each_user(|user, is_named, rows| {
+            let shard = held.shard(user);
+            if let Some(grown) = shard.replace_or_grow(user, is_named, rows, Spare::Little) {
                 held = Arc::new(held.with_shard(user, grown));
                 self.held.store(Arc::clone(&held));
             }
-        }
+        });
         self.position.store(position.0, Ordering::Release);
+    }
+
+    /// A list of users' access for this index, with nobody in it.
+    pub(crate) fn prepared(&self) -> Prepared {
+        Prepared::new(self.keys.clone())
     }
 
     /// Begins to fill an index anew, as when rules have come into force, with room for about so many users' products. This one
@@ -172,8 +168,6 @@ impl AccessIndex {
         let expected = usize::try_from(expected).unwrap_or_default() / SHARDS;
         Filling {
             held: Held::empty(rules, &self.keys, expected),
-            keys: self.keys.clone(),
-            steps: Vec::new(),
         }
     }
 
@@ -199,41 +193,26 @@ impl fmt::Debug for AccessIndex {
 
 /// The content of an index that is being filled.
 pub(crate) struct Filling {
-    keys: Keys,
     held: Held,
-    /// Room for those of one user.
-    steps: Vec<u64>,
 }
 
 impl Filling {
-    /// Puts in what is known of a user that was not put in yet.
-    pub(crate) fn put(&mut self, user: &UserId, access: &UserAccess) {
-        let user = self.keys.user(user.as_str());
-        let rows = rows(&self.keys, user, access, &mut self.steps);
-        let shard = self.held.shard(user);
-        if let Some(grown) = shard.replace_or_grow(user, access.is_named, &rows, Spare::Much)
-            && let Some(shard) = self.held.shards.get_mut(place_of(user))
-        {
-            *shard = Arc::new(grown);
-        }
+    /// Puts in what is known of users.
+    pub(crate) fn put(&mut self, users: &Prepared) {
+        // To wait for one line of memory takes as long as to wait for many at once.
+        let fetched = users
+            .keys()
+            .map(|(user, key)| self.held.shard(user).fetch(user, key));
+        black_box(fetched.fold(0, u64::bitxor));
+        users.each_user(|user, is_named, rows| {
+            let shard = self.held.shard(user);
+            if let Some(grown) = shard.replace_or_grow(user, is_named, rows, Spare::Much)
+                && let Some(shard) = self.held.shards.get_mut(place_of(user))
+            {
+                *shard = Arc::new(grown);
+            }
+        });
     }
-}
-
-/// The rows of a user. `steps` is where their steps are put, in the place of what is there.
-fn rows<'s>(keys: &Keys, user: Key, access: &UserAccess, steps: &'s mut Vec<u64>) -> Vec<Row<'s>> {
-    let products = access.products.iter();
-    steps.clear();
-    steps.extend(products.clone().flat_map(|(_, changes)| changes).map(step));
-    let mut rest = steps.as_slice();
-    let rows = products.map(|(product, changes)| {
-        let (own, others) = rest.split_at(changes.len());
-        rest = others;
-        Row {
-            key: user ^ keys.name(product.as_str()),
-            steps: own,
-        }
-    });
-    rows.collect()
 }
 
 impl Held {
@@ -251,7 +230,10 @@ impl Held {
     fn compact(mut self) -> Self {
         let compact = |shards: &mut [Arc<Shard>]| {
             for shard in shards {
-                *shard = Arc::new(shard.compact());
+                // Nobody else has it while it is being filled.
+                if let Some(shard) = Arc::get_mut(shard) {
+                    shard.compact();
+                }
             }
         };
         let half = self.shards.len() / 2;

@@ -49,6 +49,11 @@ impl Names {
         is_free || self.word(user).is_some_and(|word| load(word) != 0)
     }
 
+    /// Reads the word where a user wants to be.
+    pub(super) fn fetch(&self, user: Key) -> u64 {
+        self.words.get(self.home(stored(user))).map_or(0, load)
+    }
+
     /// Whether something names the user.
     pub(super) fn has(&self, user: Key) -> bool {
         self.word(user).is_some_and(|word| load(word) & 1 > 0)
@@ -82,11 +87,15 @@ impl Names {
         self.word_of(stored(user))
     }
 
+    /// Where the word of that key wants to be.
+    fn home(&self, stored: u64) -> usize {
+        let part = u128::from(stored >> 32) * u128::try_from(self.words.len()).unwrap_or(1);
+        usize::try_from(part >> 32).unwrap_or_default()
+    }
+
     /// The word of that key, or else the free one where it would be put.
     fn word_of(&self, stored: u64) -> Option<&AtomicU64> {
-        let part = u128::from(stored >> 32) * u128::try_from(self.words.len()).unwrap_or(1);
-        let home = usize::try_from(part >> 32).unwrap_or_default();
-        let (before, from) = self.words.split_at_checked(home)?;
+        let (before, from) = self.words.split_at_checked(self.home(stored))?;
         let mut words = from.iter().chain(before);
         words.find(|word| {
             let held = load(word);

@@ -11,6 +11,12 @@ use super::names::Names;
 use super::steps::{NEVER, Steps, steps_of_block};
 use super::table::{LOWER_HALF, Table};
 
+/// About so many words of blocks there are for each row.
+const OLDER_WORDS: usize = 3;
+/// Of blocks there is room for so much more: a part of what there is, and some words.
+const SPARE_PART: usize = 16;
+const SPARE_WORDS: usize = 16;
+
 /// A user's steps for one product.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -41,7 +47,7 @@ impl Shard {
 
     /// An empty one with room for so many users' products, as far as they are like others'.
     pub(super) fn expecting(rows: usize) -> Self {
-        Self::with_room(rows, rows, rows)
+        Self::with_room(rows, rows, rows.saturating_mul(OLDER_WORDS))
     }
 
     fn with_room(rows: usize, named: usize, older: usize) -> Self {
@@ -116,16 +122,33 @@ impl Shard {
         Some(grown)
     }
 
-    /// The same in as little room as it needs, and a little to spare.
-    pub(super) fn compact(&self) -> Self {
-        self.grown(&[], Spare::Little)
+    /// Gives back what room it does not need, but for a little to spare.
+    pub(super) fn compact(&mut self) {
+        if !self.rows.is_well_filled() {
+            *self = self.grown(&[], Spare::Little);
+            return;
+        }
+        // The rows stay where they are, and so do the blocks they point at.
+        let words = self.used.load(Ordering::Relaxed);
+        let words = words
+            .saturating_add(words / SPARE_PART)
+            .saturating_add(SPARE_WORDS);
+        let mut older = std::mem::take(&mut self.older).into_vec();
+        older.truncate(words);
+        self.older = older.into_boxed_slice();
+        let named = Names::for_users(self.named.taken().saturating_add(1));
+        named.take_from(&self.named);
+        self.named = named;
+    }
+
+    /// Reads where the row of a key would be, and whatever else is needed to put it in, so that it lies in a cache then.
+    pub(super) fn fetch(&self, user: Key, key: Key) -> u64 {
+        self.rows.fetch(key) ^ self.named.fetch(user)
     }
 
     /// Replaces what is known of a user. `false`: there was no room, and nothing is changed. One writer at a time.
     fn replace(&self, user: Key, is_named: bool, rows: &[Row<'_>]) -> bool {
-        let new_rows = rows.iter().filter(|row| !row.steps.is_empty());
-        let new_rows = new_rows.filter(|row| self.rows.find(row.key).is_none());
-        if !self.rows.has_room(new_rows.count())
+        if !self.rows.has_room(rows.len()) && !self.rows.has_room(self.count_new(rows))
             || is_named && !self.named.has_room(user)
             || !self.has_room(rows)
         {
@@ -137,6 +160,12 @@ impl Shard {
         rows.iter().for_each(|row| self.put(row));
         self.version.fetch_add(1, Ordering::Release);
         true
+    }
+
+    fn count_new(&self, rows: &[Row<'_>]) -> usize {
+        let with_steps = rows.iter().filter(|row| !row.steps.is_empty());
+        let new = with_steps.filter(|row| self.rows.find(row.key).is_none());
+        new.count()
     }
 
     /// A block that is replaced is kept if the steps fit, else given up.
@@ -208,7 +237,9 @@ impl Shard {
             rows = rows.saturating_add(1);
             words = words.saturating_add(words_of_block(older.len()));
         });
-        let words = words.saturating_add(words / 16).saturating_add(16);
+        let words = words
+            .saturating_add(words / SPARE_PART)
+            .saturating_add(SPARE_WORDS);
         let names = self.named.taken().saturating_add(1);
         let [rows, names, words] = [rows, names, words].map(|it| spare.beside(it));
         let grown = Self::with_room(rows, names, words);

@@ -15,6 +15,8 @@ pub(super) const LOWER_HALF: u64 = 0xFFFF_FFFF;
 /// Of 100 slots, so many are taken when a table is made, and so many at most.
 const FILLED_AT_FIRST: usize = 83;
 const FILLED_AT_MOST: usize = 90;
+/// From here on a table made anew would save little.
+const WELL_FILLED: usize = 78;
 /// No table is smaller, so that small ones are not made anew at every step.
 const FEWEST_LINES: usize = 4;
 
@@ -56,6 +58,19 @@ impl<const WIDTH: usize> Table<WIDTH> {
     pub(super) fn has_room(&self, keys: usize) -> bool {
         let taken = self.taken().saturating_add(keys);
         taken.saturating_mul(100) <= self.slots.saturating_mul(FILLED_AT_MOST)
+    }
+
+    /// Whether it takes about as little memory as one made for what it holds.
+    pub(super) fn is_well_filled(&self) -> bool {
+        let taken = self.taken().saturating_mul(100);
+        taken >= self.slots.saturating_mul(WELL_FILLED)
+    }
+
+    /// Reads the line where a key wants to be.
+    pub(super) fn fetch(&self, key: Key) -> u64 {
+        let slot = self.slot(self.home(stored(key).0));
+        let first = slot.and_then(<[AtomicU64]>::first);
+        first.map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     /// How many keys it holds.

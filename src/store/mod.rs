@@ -41,6 +41,7 @@ mod memory;
 mod projection;
 mod sqlite;
 mod sums;
+mod user_segments;
 
 pub use chain::Hash;
 pub use erasure::{FormerKey, Redaction};
@@ -48,6 +49,9 @@ pub use memory::{MemoryReader, MemoryStore};
 pub use projection::{Projected, Projection, RecordedAnomaly};
 pub use sqlite::{FileSizes, SqliteReader, SqliteStore, SqliteStoreOptions};
 pub use sums::{DifferingLanes, ProjectionSums};
+pub use user_segments::{
+    ListedUser, ProductPlace, ProductPlaces, UserHoldings, UserSegment, UserSegments, Whose,
+};
 
 /// Why a store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -288,19 +292,23 @@ pub trait Snapshot {
         });
         Ok(UserGrants { grants, is_holder })
     }
-    /// Up to `limit` users that an event of a grant names, sorted, after `after`, each with the segments of
-    /// [`Snapshot::segments_naming`].
-    fn segments_after(
+    /// Puts into the list, in place of who is in it, up to `limit` users that an event of a grant names, sorted, after `after`,
+    /// each with the segments of [`Snapshot::segments_naming`].
+    fn list_segments_after(
         &self,
         after: Option<&UserId>,
         limit: usize,
-    ) -> Result<Vec<UserSegments>, StoreError> {
-        let users = self.users_after(after, limit)?.into_iter();
-        let with_segments = users.map(|user| {
-            let segments = self.segments_naming(&user)?;
-            Ok((user, segments))
-        });
-        with_segments.collect()
+        list: &mut UserSegments,
+    ) -> Result<(), StoreError> {
+        list.clear();
+        for user in self.users_after(after, limit)? {
+            let grants = self.segments_naming(&user)?;
+            list.add_user(user);
+            for (_, segments) in &grants {
+                list.add_segments(segments);
+            }
+        }
+        Ok(())
     }
     /// The windows of exactly that user, with their grants, sorted by start, then source and grant.
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError>;
@@ -360,9 +368,6 @@ pub enum Order {
     /// The opposite.
     Descending,
 }
-
-/// A user, and the segments of every grant that names them.
-pub type UserSegments = (UserId, Vec<(GrantId, Vec<Segment>)>);
 
 /// A transaction: reads see what was written before in it.
 #[allow(clippy::missing_errors_doc, reason = "said once, at Snapshot")]

@@ -9,7 +9,7 @@ use proptest::test_runner::TestCaseResult;
 use tenure::domain::decision::Question;
 use tenure::{
     AccessIndex, Decision, DenyReason, Engine, Instant, MemoryStore, Position, ResourceName,
-    Secrets, SqliteStore, SqliteStoreOptions, UserId, Verdict,
+    Secrets, SqliteStore, SqliteStoreOptions, Store, UserId, Verdict,
 };
 
 use crate::strategies::{
@@ -17,7 +17,7 @@ use crate::strategies::{
 };
 
 use super::erasing::erase;
-use super::stores::folder;
+use super::stores::{folder, in_file};
 use super::{checks, hold, some_of};
 
 /// How much the index left to `check`.
@@ -49,9 +49,9 @@ impl Told {
         Ok(())
     }
 
-    fn agree(
+    fn agree<S: Store>(
         &self,
-        engine: &Engine<MemoryStore>,
+        engine: &Engine<S>,
         index: &AccessIndex,
         most: usize,
     ) -> TestCaseResult {
@@ -62,7 +62,7 @@ impl Told {
     }
 }
 
-fn index(engine: &mut Engine<MemoryStore>) -> Arc<AccessIndex> {
+fn index<S: Store>(engine: &mut Engine<S>) -> Arc<AccessIndex> {
     engine.index().unwrap()
 }
 
@@ -110,6 +110,18 @@ fn filled_at_once_or_followed_the_index_is_the_same() {
         told.agree(&engine, &filled, 200)?;
         engine.rebuild(&mut |_| {}).unwrap();
         told.agree(&engine, &filled, 200)
+    });
+}
+
+/// A file is read in a way of its own: segments are listed without their ids.
+#[test]
+fn the_index_of_a_file_answers_as_check_does() {
+    let told = Told::default();
+    hold(120, history(14), |history: History| {
+        let folder = folder();
+        let mut engine = in_file(&folder.path().join("tenure.db"), &history);
+        let index = index(&mut engine);
+        told.agree(&engine, &index, 300)
     });
 }
 

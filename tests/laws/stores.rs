@@ -16,7 +16,7 @@ fn store(path: &Path) -> SqliteStore {
     SqliteStore::create_or_open(path, SqliteStoreOptions::default()).unwrap()
 }
 
-fn in_file(path: &Path, history: &History) -> Engine<SqliteStore> {
+pub(super) fn in_file(path: &Path, history: &History) -> Engine<SqliteStore> {
     let mut engine = engine(store(path), &history.rules);
     tell(&mut engine, &history.lines, 0);
     engine

@@ -1,7 +1,7 @@
 //! The verdict on one product over all time.
 
 use super::{AllowReason, DenyReason, Person, Phase, Verdict, deny_reason};
-use crate::domain::id::ProductName;
+use crate::domain::id::{ProductName, UserId};
 use crate::domain::time::{End, Instant};
 use crate::domain::window::{LivePhase, Segment};
 
@@ -14,31 +14,105 @@ pub struct VerdictChange {
     pub verdict: Verdict,
 }
 
+/// Somebody's grants: all that verdicts over time are found from.
+pub trait Holdings {
+    /// What a holder is named by.
+    type User;
+    /// What a product is named by.
+    type Product: PartialEq;
+
+    /// Whether any event names the person.
+    fn is_named(&self) -> bool;
+    /// Whether that holder is the person.
+    fn is_theirs(&self, user: &Self::User) -> bool;
+    /// How many grants there are that the person may ever have held.
+    fn grants(&self) -> usize;
+    /// The segments of the grant of that place, in the order of source and grant key.
+    fn segments(&self, grant: usize) -> &[SegmentOf<Self>];
+}
+
+/// A segment of somebody's grant.
+pub type SegmentOf<H> = Segment<<H as Holdings>::User, <H as Holdings>::Product>;
+
+impl Holdings for Person {
+    type User = UserId;
+    type Product = ProductName;
+
+    fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    fn is_theirs(&self, user: &UserId) -> bool {
+        self.has_id(user)
+    }
+
+    fn grants(&self) -> usize {
+        self.grants.len()
+    }
+
+    fn segments(&self, grant: usize) -> &[Segment] {
+        self.grants
+            .get(grant)
+            .map_or(&[], |(_, segments)| segments.as_slice())
+    }
+}
+
 /// How the verdict goes on a resource that, of what the person ever held, `product` alone includes, and always; ascending.
 ///
 /// It is what [`decide`](super::decide) says at each instant, found in one walk through time. Before the first change
 /// nothing of the product has begun: [`DenyReason::NotYet`] if access begins later, else [`DenyReason::NeverGranted`].
-pub fn verdict_changes(person: &Person, product: &ProductName) -> Vec<VerdictChange> {
-    let (happenings, last_start) = happenings(person, product);
-    let mut walk = Walk::new(person, product, last_start);
-    let mut changes: Vec<VerdictChange> = Vec::with_capacity(8);
-    let mut last = walk.verdict(Instant::FIRST);
-    for together in happenings.chunk_by(|(at, _), (next, _)| at == next) {
-        let [(at, _), ..] = *together else { continue };
-        for (_, happening) in together {
-            walk.take(at, *happening);
-        }
-        let verdict = walk.verdict(at);
-        if verdict != last {
-            changes.push(VerdictChange { at, verdict });
-            last = verdict;
-        }
-    }
+pub fn verdict_changes<H: Holdings>(holdings: &H, product: &H::Product) -> Vec<VerdictChange> {
+    let mut changes = Vec::with_capacity(8);
+    VerdictWalk::default().each_change(holdings, product, |change| changes.push(change));
     changes
 }
 
+/// Walks through time, with what it needs of memory kept from one walk to the next.
+#[derive(Debug, Default)]
+pub struct VerdictWalk {
+    happenings: Vec<(Instant, Happening)>,
+    open: Vec<usize>,
+}
+
+impl VerdictWalk {
+    /// Tells of each of the [`verdict_changes`].
+    pub fn each_change<H: Holdings>(
+        &mut self,
+        holdings: &H,
+        product: &H::Product,
+        mut tell: impl FnMut(VerdictChange),
+    ) {
+        self.happenings.clear();
+        self.open.clear();
+        let last_start = happenings(holdings, product, &mut self.happenings);
+        let mut walk = Walk {
+            holdings,
+            product,
+            at: Instant::FIRST,
+            active: 0,
+            grace: 0,
+            ended: None,
+            withheld: None,
+            open: &mut self.open,
+            last_start,
+        };
+        let mut last = walk.verdict(Instant::FIRST);
+        for together in self.happenings.chunk_by(|(at, _), (next, _)| at == next) {
+            let [(at, _), ..] = *together else { continue };
+            for (_, happening) in together {
+                walk.take(at, *happening);
+            }
+            let verdict = walk.verdict(at);
+            if verdict != last {
+                tell(VerdictChange { at, verdict });
+                last = verdict;
+            }
+        }
+    }
+}
+
 /// What happens at an instant. A grant is named by its place among the person's.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Happening {
     /// Something a reason is read from changes.
     Boundary,
@@ -54,47 +128,48 @@ enum Happening {
     TermEnds(usize),
 }
 
-/// Everything that happens to the product, by instant, at each in the order of the grants; and when access begins for the last
-/// time.
-fn happenings(
-    person: &Person,
-    product: &ProductName,
-) -> (Vec<(Instant, Happening)>, Option<Instant>) {
-    let segments = concerned(person, product).map(|(_, segments)| segments);
-    let (mut count, mut is_withheld) = (0_usize, false);
-    for segments in segments {
-        count = count.saturating_add(segments.len());
-        is_withheld |= segments.iter().any(may_be_withheld);
-    }
+/// Puts into `found` everything that happens to the product, by instant, at each in the order of the grants; and says when access
+/// begins for the last time.
+fn happenings<H: Holdings>(
+    holdings: &H,
+    product: &H::Product,
+    found: &mut Vec<(Instant, Happening)>,
+) -> Option<Instant> {
+    let mut segments = concerned(holdings, product).flat_map(|(_, segments)| segments);
     let mut happenings = Happenings {
-        found: Vec::with_capacity(count.saturating_mul(6)),
-        is_withheld,
+        holdings,
+        product,
+        is_withheld: segments.any(may_be_withheld),
         last_start: None,
+        found,
     };
-    for (place, segments) in concerned(person, product) {
+    for (place, segments) in concerned(holdings, product) {
         let mut last_to = End::Never;
         for segment in segments {
             // Mostly where the one before ended.
             if End::At(segment.from) != last_to {
                 happenings.add(End::At(segment.from), Happening::Boundary);
             }
-            happenings.add_segment(person, product, place, segment);
+            happenings.add_segment(place, segment);
             last_to = segment.to;
         }
     }
-    happenings.found.sort_by_key(|(at, _)| *at);
-    (happenings.found, happenings.last_start)
+    let last_start = happenings.last_start;
+    found.sort_by_key(|(at, _)| *at);
+    last_start
 }
 
 /// What was found so far, in no order.
-struct Happenings {
-    found: Vec<(Instant, Happening)>,
+struct Happenings<'a, H: Holdings> {
+    holdings: &'a H,
+    product: &'a H::Product,
     /// Whether access is anywhere withheld. Where it is not, a term is access, and nothing has to be told of terms.
     is_withheld: bool,
     last_start: Option<Instant>,
+    found: &'a mut Vec<(Instant, Happening)>,
 }
 
-impl Happenings {
+impl<H: Holdings> Happenings<'_, H> {
     fn add(&mut self, at: End, happening: Happening) {
         if let End::At(at) = at {
             self.found.push((at, happening));
@@ -102,13 +177,7 @@ impl Happenings {
     }
 
     /// What happens in a segment of the grant of that place, and at its end.
-    fn add_segment(
-        &mut self,
-        person: &Person,
-        product: &ProductName,
-        place: usize,
-        segment: &Segment,
-    ) {
+    fn add_segment(&mut self, place: usize, segment: &SegmentOf<H>) {
         self.add(segment.to, Happening::Boundary);
         let Phase::Live(live) = &segment.phase else {
             return;
@@ -118,7 +187,7 @@ impl Happenings {
                 self.add(at, Happening::Boundary);
             }
         }
-        if !gives(person, product, live) {
+        if !gives(self.holdings, self.product, live) {
             return;
         }
         if self.is_withheld
@@ -149,27 +218,30 @@ impl Happenings {
     }
 }
 
-/// The segments of every grant that one of the person's ids ever held with the product; with the grant's place.
-fn concerned<'a>(
-    person: &'a Person,
-    product: &'a ProductName,
-) -> impl Iterator<Item = (usize, &'a [Segment])> {
-    let is_own = move |segment: &Segment| match &segment.phase {
-        Phase::Live(live) => gives(person, product, live),
+/// The segments of every grant that the person ever held with the product; with the grant's place.
+fn concerned<'a, H: Holdings>(
+    holdings: &'a H,
+    product: &'a H::Product,
+) -> impl Iterator<Item = (usize, &'a [SegmentOf<H>])> {
+    let is_own = move |segment: &SegmentOf<H>| match &segment.phase {
+        Phase::Live(live) => gives(holdings, product, live),
         Phase::Over { .. } => false,
     };
-    let grants = person.grants.iter().enumerate();
-    grants
-        .map(|(place, (_, segments))| (place, segments.as_slice()))
+    (0..holdings.grants())
+        .map(|place| (place, holdings.segments(place)))
         .filter(move |(_, segments)| segments.iter().any(is_own))
 }
 
-/// Whether one of the person's ids holds the grant then, and it gives the product.
-fn gives(person: &Person, product: &ProductName, live: &LivePhase) -> bool {
-    live.product == *product && person.has_id(&live.user)
+/// Whether the person holds the grant then, and it gives the product.
+fn gives<H: Holdings>(
+    holdings: &H,
+    product: &H::Product,
+    live: &LivePhase<H::User, H::Product>,
+) -> bool {
+    live.product == *product && holdings.is_theirs(&live.user)
 }
 
-fn may_be_withheld(segment: &Segment) -> bool {
+fn may_be_withheld<User, Product>(segment: &Segment<User, Product>) -> bool {
     match &segment.phase {
         Phase::Live(live) => live.suspended || live.parent_ended,
         Phase::Over { .. } => false,
@@ -177,9 +249,9 @@ fn may_be_withheld(segment: &Segment) -> bool {
 }
 
 /// What counts at the instant the walk has come to.
-struct Walk<'a> {
-    person: &'a Person,
-    product: &'a ProductName,
+struct Walk<'a, H: Holdings> {
+    holdings: &'a H,
+    product: &'a H::Product,
     at: Instant,
     active: usize,
     grace: usize,
@@ -189,26 +261,12 @@ struct Walk<'a> {
     withheld: Option<(Instant, usize)>,
     /// The grants that would give access now but for these. The segments of a grant come in order, so of two that touch the
     /// one ends before the other begins.
-    open: Vec<usize>,
+    open: &'a mut Vec<usize>,
     /// When access begins for the last time.
     last_start: Option<Instant>,
 }
 
-impl<'a> Walk<'a> {
-    fn new(person: &'a Person, product: &'a ProductName, last_start: Option<Instant>) -> Self {
-        Self {
-            person,
-            product,
-            at: Instant::FIRST,
-            active: 0,
-            grace: 0,
-            ended: None,
-            withheld: None,
-            open: Vec::new(),
-            last_start,
-        }
-    }
-
+impl<H: Holdings> Walk<'_, H> {
     fn take(&mut self, at: Instant, happening: Happening) {
         match happening {
             Happening::Boundary => {}
@@ -246,7 +304,7 @@ impl<'a> Walk<'a> {
         }
         if self.last_start.is_some_and(|start| start > self.at) {
             DenyReason::NotYet
-        } else if self.person.is_named {
+        } else if self.holdings.is_named() {
             DenyReason::NeverGranted
         } else {
             DenyReason::UnknownUser
@@ -254,8 +312,9 @@ impl<'a> Walk<'a> {
     }
 
     fn reason_of(&self, grant: usize) -> Option<DenyReason> {
-        let (_, segments) = self.person.grants.get(grant)?;
-        deny_reason(self.person, segments, self.at, |it| it == self.product)
+        let is_theirs = |user: &H::User| self.holdings.is_theirs(user);
+        let segments = self.holdings.segments(grant);
+        deny_reason(segments, self.at, is_theirs, |it| it == self.product)
     }
 
     /// The grant whose withheld access goes on, or ended last.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Session;
+use super::packed::column;
 use super::queries::{ANOMALIES, GRANT_USERS, SEGMENTS, WINDOWS};
 use super::rows::{self, Columns as _};
 use crate::domain::id::{GrantId, UserId};
@@ -35,7 +36,7 @@ impl Session<'_> {
     ) -> Result<Vec<Segment>, StoreError> {
         let [source, key] = of_grant(grant);
         let segments = self.one(SEGMENTS, [user.as_str(), source, key], |row| {
-            rows::segments(row, 0, Some(user))
+            column::segments(row, 0, Some(user))
         })?;
         Ok(segments.unwrap_or_default())
     }

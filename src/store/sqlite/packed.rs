@@ -13,11 +13,12 @@ use crate::domain::id::{IdError, ProductName, UserId};
 use crate::domain::time::{End, Instant, TimeError};
 use crate::domain::window::{Phase, Segment};
 
+pub(super) mod column;
 mod first_form;
 mod unpacked;
 
 pub(super) use first_form::unpack_of_any_form;
-pub(super) use unpacked::{Glance, glance, unpack};
+use unpacked::{Glance, each_listed, glance, unpack};
 
 /// The only form that is written.
 const FORM: u8 = 2;
@@ -92,34 +93,39 @@ pub(in crate::store) fn pack_of_nobody(users: &BTreeSet<UserId>, segments: &[Seg
 }
 
 /// What the next segment is written against.
-#[derive(Default)]
-struct Last {
+struct Last<User, Product> {
     /// Where the segment before ended, or began if it has no end.
     micros: i64,
-    user: Option<UserId>,
-    product: Option<ProductName>,
+    user: Option<User>,
+    product: Option<Product>,
     start: Option<Instant>,
 }
 
-impl Last {
+impl<User, Product> Last<User, Product> {
     /// Before the first segment.
-    fn beside(user: Option<&UserId>) -> Self {
+    fn beside(user: Option<User>) -> Self {
         Self {
-            user: user.cloned(),
-            ..Self::default()
+            micros: 0,
+            user,
+            product: None,
+            start: None,
         }
     }
 }
 
-fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, last: &mut Last) {
+fn put_segment<'s>(
+    bytes: &mut Vec<u8>,
+    segment: &'s Segment,
+    last: &mut Last<&'s UserId, &'s ProductName>,
+) {
     let (from, to) = (segment.from.micros(), segment.to);
     let user = segment.holder();
-    let is_same_user = user.is_some() && user == last.user.as_ref();
+    let is_same_user = user.is_some() && user == last.user;
     let mut flags = if is_same_user { SAME_USER } else { 0 };
     let mut new_product = None;
     match &segment.phase {
         Phase::Live(live) => {
-            let is_same = last.product.as_ref() == Some(&live.product);
+            let is_same = last.product == Some(&live.product);
             flags |= if is_same { SAME_PRODUCT } else { 0 };
             let is_same_start = last.start == Some(live.start);
             flags |= if is_same_start { SAME_START } else { 0 };
@@ -143,16 +149,14 @@ fn put_segment(bytes: &mut Vec<u8>, segment: &Segment, last: &mut Last) {
         put_text(bytes, product.as_str());
     }
     last.micros = nearby(segment.from, to);
-    if let Some(user) = user {
-        last.user = Some(user.clone());
-    }
+    last.user = user.or(last.user);
     if let Phase::Live(live) = &segment.phase {
         if flags & SAME_START == 0 {
             put_difference(bytes, live.start.micros(), from);
         }
         put_end(bytes, live.end, last.micros);
         put_end(bytes, live.paid_until, near_end(live.end, last.micros));
-        last.product = Some(live.product.clone());
+        last.product = Some(&live.product);
         last.start = Some(live.start);
     }
 }
@@ -233,6 +237,7 @@ mod tests {
 
     use super::*;
     use crate::domain::window::LivePhase;
+    use crate::store::UserSegments;
 
     fn instant() -> impl Strategy<Value = Instant> {
         let (first, last) = (Instant::FIRST.micros(), Instant::LAST.micros());
@@ -326,6 +331,23 @@ mod tests {
             let bytes = pack(&segments, beside.as_ref());
             prop_assert_eq!(unpack(&bytes, beside.as_ref()).unwrap(), segments.clone());
             prop_assert_eq!(unpack_of_any_form(&pack(&segments, None)).unwrap(), segments);
+        }
+
+        #[test]
+        fn what_is_listed_of_packed_segments_is_what_is_listed_of_whole_ones(
+            grants in vec(segments(), 1..4), user in user(),
+        ) {
+            let [mut of_packed, mut of_whole] = [UserSegments::default(), UserSegments::default()];
+            of_packed.add_user(user.clone());
+            of_whole.add_user(user.clone());
+            for segments in &grants {
+                let bytes = pack(segments, Some(&user));
+                of_packed.add_grant(|products, list| {
+                    each_listed(&bytes, user.as_str(), products, |segment| list.push(segment))
+                }).unwrap();
+                of_whole.add_segments(segments);
+            }
+            prop_assert_eq!(of_packed, of_whole);
         }
 
         #[test]

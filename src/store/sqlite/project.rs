@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::Session;
 use super::of_grant::of_grant;
-use super::packed::{pack, pack_of_nobody};
+use super::packed::{column, pack, pack_of_nobody};
 use super::queries::GRANT;
 use super::rows;
 use crate::domain::id::{GrantId, UserId};
@@ -80,7 +80,7 @@ impl Session<'_> {
         }
         self.one(GRANT, of_grant(grant), |row| {
             Ok(Kept {
-                segments: rows::segments(row, 0, None)?,
+                segments: column::segments(row, 0, None)?,
                 is_beside_grant: true,
             })
         })

@@ -137,7 +137,7 @@ pub(super) const SEGMENTS_NAMING: &str = "SELECT source, grant_key, segments FRO
      WHERE user_id = ?1 ORDER BY source, grant_key";
 pub(super) const SEGMENTS: &str =
     "SELECT segments FROM segments WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3";
-pub(super) const SEGMENTS_AFTER: &str = "SELECT source, grant_key, segments, user_id FROM segments \
+pub(super) const SEGMENTS_AFTER: &str = "SELECT user_id, segments FROM segments \
      WHERE user_id > ?1 ORDER BY user_id, source, grant_key";
 pub(super) const WINDOWS: &str = "SELECT start_at, end_at, user_id, product FROM windows \
      WHERE user_id = ?1 AND source = ?2 AND grant_key = ?3 ORDER BY start_at";

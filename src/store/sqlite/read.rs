@@ -7,6 +7,7 @@ use rusqlite::{named_params, params};
 
 use super::known::Rare;
 use super::of_grant::of_grant;
+use super::packed::column;
 use super::queries::{
     ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY, ERASURES,
     EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS, GRANT_EVENTS_ALL_STANDING,
@@ -231,7 +232,7 @@ impl Snapshot for Session<'_> {
     }
 
     fn projection(&self, grant: &GrantId) -> Result<Option<Projection>, StoreError> {
-        let kept = self.one(GRANT, of_grant(grant), |row| rows::segments(row, 0, None))?;
+        let kept = self.one(GRANT, of_grant(grant), |row| column::segments(row, 0, None))?;
         let Some(mut segments) = kept else {
             return Ok(None);
         };
@@ -257,7 +258,7 @@ impl Snapshot for Session<'_> {
 
     fn segments_naming(&self, user: &UserId) -> Result<Vec<(GrantId, Vec<Segment>)>, StoreError> {
         let mut grants = self.all(SEGMENTS_NAMING, [user.as_str()], |row| {
-            Ok((row.grant(0)?, rows::segments(row, 2, Some(user))?))
+            Ok((row.grant(0)?, column::segments(row, 2, Some(user))?))
         })?;
         grants.retain(|(_, segments)| !segments.is_empty());
         Ok(grants)
@@ -270,10 +271,10 @@ impl Snapshot for Session<'_> {
     ) -> Result<UserGrants, StoreError> {
         let mut found = UserGrants::default();
         self.each(SEGMENTS_NAMING, [user.as_str()], |row| {
-            let glance = rows::glance(row, 2, user, is_asked_for)?;
+            let glance = column::glance(row, 2, user, is_asked_for)?;
             found.is_holder |= glance.is_held;
             if glance.is_given {
-                let segments = rows::segments(row, 2, Some(user))?;
+                let segments = column::segments(row, 2, Some(user))?;
                 found.grants.push((row.grant(0)?, segments));
             }
             Ok(true)
@@ -281,34 +282,26 @@ impl Snapshot for Session<'_> {
         Ok(found)
     }
 
-    fn segments_after(
+    fn list_segments_after(
         &self,
         after: Option<&UserId>,
         limit: usize,
-    ) -> Result<Vec<UserSegments>, StoreError> {
-        let mut users: Vec<UserSegments> = Vec::new();
-        // Most grants are of the source of the one before.
-        let mut last_source = None;
+        list: &mut UserSegments,
+    ) -> Result<(), StoreError> {
+        list.clear();
         self.each(SEGMENTS_AFTER, [after.map_or("", UserId::as_str)], |row| {
-            let user = row.text(3)?;
-            if users.last().is_none_or(|(last, _)| last.as_str() != user) {
-                if users.len() >= limit {
+            let user = row.text(0)?;
+            if list.last().is_none_or(|last| last.as_str() != user) {
+                if list.len() >= limit {
                     return Ok(false);
                 }
-                users.push((row.id(3, UserId::new)?, Vec::new()));
+                list.add_user(row.id(0, UserId::new)?);
             }
-            if let Some((user, grants)) = users.last_mut() {
-                let segments = rows::segments(row, 2, Some(user))?;
-                if !segments.is_empty() {
-                    let source = row.id_like(0, last_source.as_ref(), SourceName::new)?;
-                    last_source = Some(source.clone());
-                    let key = row.id(1, GrantKey::new)?;
-                    grants.push((GrantId { source, key }, segments));
-                }
-            }
+            list.add_grant(|products, segments| {
+                column::each_segment(row, 1, user, products, |segment| segments.push(segment))
+            })?;
             Ok(true)
-        })?;
-        Ok(users)
+        })
     }
 
     fn windows_of(&self, user: &UserId) -> Result<Vec<(GrantId, Window)>, StoreError> {

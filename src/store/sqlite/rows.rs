@@ -8,7 +8,6 @@ use rusqlite::{Result, Row};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::packed::{self, Glance, unpack};
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{
     Change, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement, tag_first,
@@ -18,7 +17,7 @@ use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, IdError, Position, ProductName, SourceName, UserId,
 };
 use crate::domain::time::{EffectiveAt, End, Instant, RecordedAt};
-use crate::domain::window::{Segment, Window};
+use crate::domain::window::Window;
 use crate::store::{
     Entry, EntryKind, EntryRefusal, Hash, NewEntry, Parked, RecordedAnomaly, Settled,
 };
@@ -28,7 +27,7 @@ use crate::store::{
 #[error("`{0}` is not a value of this column")]
 struct UnknownName(String);
 
-fn damaged(
+pub(super) fn damaged(
     column: usize,
     kind: Type,
     error: impl Error + Send + Sync + 'static,
@@ -414,33 +413,6 @@ impl<'a> StatementColumns<'a> {
         }
         Ok(columns)
     }
-}
-
-/// A column of segments that were packed beside a user.
-pub(super) fn segments(
-    row: &Row<'_>,
-    column: usize,
-    beside: Option<&UserId>,
-) -> Result<Vec<Segment>> {
-    unpack(blob(row, column)?, beside).map_err(|error| damaged(column, Type::Blob, error))
-}
-
-/// What segments that were packed beside the user say at a glance.
-pub(super) fn glance(
-    row: &Row<'_>,
-    column: usize,
-    user: &UserId,
-    is_asked_for: &dyn Fn(&str) -> bool,
-) -> Result<Glance> {
-    let bytes = blob(row, column)?;
-    packed::glance(bytes, user, is_asked_for).map_err(|error| damaged(column, Type::Blob, error))
-}
-
-fn blob<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r [u8]> {
-    let value = row.get_ref(column)?;
-    value
-        .as_blob()
-        .map_err(|error| damaged(column, value.data_type(), error))
 }
 
 /// A row of start_at, end_at, user_id, product.

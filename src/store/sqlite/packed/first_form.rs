@@ -15,7 +15,7 @@ pub(in crate::store::sqlite) fn unpack_of_any_form(
     bytes: &[u8],
 ) -> Result<Vec<Segment>, PackedError> {
     match bytes.first() {
-        Some(&First::BYTE) => unpack_form::<First>(bytes, Last::default()),
+        Some(&First::BYTE) => unpack_form::<First>(bytes, None),
         Some(_) | None => unpack(bytes, None),
     }
 }
@@ -37,11 +37,11 @@ impl Form for First {
         }
     }
 
-    fn term(
+    fn term<User, Product>(
         bytes: &mut Bytes<'_>,
         _flags: u8,
         from: Instant,
-        last: &mut Last,
+        last: &mut Last<User, Product>,
     ) -> Result<(Instant, End, End), PackedError> {
         let start = Self::instant(bytes, from.micros())?;
         let paid_until = Self::end(bytes, last.micros)?;

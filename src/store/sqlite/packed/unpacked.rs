@@ -1,5 +1,7 @@
 //! Reading packed segments, whole or at a glance.
 
+use std::borrow::Borrow;
+
 use super::{
     CANCELLED, FORM, HAS_HOLDER, HOW, HOWS, Last, OF_LIVE, OF_OVER, OVER, PARENT_ENDED,
     PackedError, SAME_PRODUCT, SAME_START, SAME_USER, SUSPENDED, UNIT_BITS, UNIT_MASK, UNITS,
@@ -8,6 +10,7 @@ use super::{
 use crate::domain::id::{LONGEST_ID, ProductName, UserId};
 use crate::domain::time::{End, Instant};
 use crate::domain::window::{LivePhase, Phase, Segment};
+use crate::store::{ProductPlace, ProductPlaces, UserSegment, Whose};
 
 /// What one form of packed segments has of its own.
 pub(super) trait Form {
@@ -21,12 +24,31 @@ pub(super) trait Form {
     /// An end near an instant.
     fn end(bytes: &mut Bytes<'_>, nearby: i64) -> Result<End, PackedError>;
     /// When access begins, until when it is paid and when it ends, of a segment that begins at `from`.
-    fn term(
+    fn term<User, Product>(
         bytes: &mut Bytes<'_>,
         flags: u8,
         from: Instant,
-        last: &mut Last,
+        last: &mut Last<User, Product>,
     ) -> Result<(Instant, End, End), PackedError>;
+}
+
+/// What segments that are taken apart hold in place of the texts of ids.
+trait Ids {
+    type User: Clone;
+    type Product: Clone;
+
+    /// A text that is written otherwise than the id is compared is of no known form.
+    fn user(&mut self, text: &str) -> Result<Self::User, PackedError>;
+    fn product(&mut self, text: &str) -> Result<Self::Product, PackedError>;
+}
+
+/// The ids themselves.
+struct Whole;
+
+/// Whether it is the user they lie beside, and the place of the product.
+struct Listed<'a> {
+    user: &'a str,
+    products: &'a mut ProductPlaces,
 }
 
 /// Few segments take fewer.
@@ -42,23 +64,46 @@ pub(in crate::store::sqlite) fn unpack(
     bytes: &[u8],
     beside: Option<&UserId>,
 ) -> Result<Vec<Segment>, PackedError> {
-    unpack_form::<Written>(bytes, Last::beside(beside))
+    unpack_form::<Written>(bytes, beside)
 }
 
-/// The segments of bytes of a form. `last` is what the first segment was written against.
+/// The segments of bytes of a form.
 pub(super) fn unpack_form<F: Form>(
     bytes: &[u8],
-    mut last: Last,
+    beside: Option<&UserId>,
 ) -> Result<Vec<Segment>, PackedError> {
+    let expected = bytes.len().div_ceil(BYTES_OF_SEGMENT);
+    let mut segments = Vec::with_capacity(expected.min(MANY_SEGMENTS));
+    let beside = beside.map(|user| (user.as_str(), user.clone()));
+    each_of_form::<F, _>(bytes, beside, &mut Whole, |segment| segments.push(segment))?;
+    Ok(segments)
+}
+
+/// Tells of the segments of bytes that lie beside a user, one after the other, as that user's list has them.
+pub(in crate::store::sqlite) fn each_listed(
+    bytes: &[u8],
+    user: &str,
+    products: &mut ProductPlaces,
+    tell: impl FnMut(UserSegment),
+) -> Result<(), PackedError> {
+    let beside = Some((user, Whose::TheUsers));
+    each_of_form::<Written, _>(bytes, beside, &mut Listed { user, products }, tell)
+}
+
+fn each_of_form<'a, F: Form, I: Ids>(
+    bytes: &'a [u8],
+    beside: Option<(&'a str, I::User)>,
+    ids: &mut I,
+    mut tell: impl FnMut(Segment<I::User, I::Product>),
+) -> Result<(), PackedError> {
     let mut bytes = Bytes {
         rest: after_form(bytes, F::BYTE)?,
     };
-    let expected = bytes.rest.len().div_ceil(BYTES_OF_SEGMENT);
-    let mut segments = Vec::with_capacity(expected.min(MANY_SEGMENTS));
+    let mut last = Last::beside(beside);
     while !bytes.rest.is_empty() {
-        segments.push(bytes.segment::<F>(&mut last)?);
+        tell(bytes.segment::<F, I>(ids, &mut last)?);
     }
-    Ok(segments)
+    Ok(())
 }
 
 /// What can be told of segments without taking them apart.
@@ -104,13 +149,20 @@ fn after_form(bytes: &[u8], expected: u8) -> Result<&[u8], PackedError> {
     }
 }
 
+/// What the next segment was written against, with the texts of the ids.
+type LastRead<'a, I> = Last<(&'a str, <I as Ids>::User), (&'a str, <I as Ids>::Product)>;
+
 /// What is left to read.
 pub(super) struct Bytes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
-    fn segment<F: Form>(&mut self, last: &mut Last) -> Result<Segment, PackedError> {
+    fn segment<F: Form, I: Ids>(
+        &mut self,
+        ids: &mut I,
+        last: &mut LastRead<'a, I>,
+    ) -> Result<Segment<I::User, I::Product>, PackedError> {
         let flags = self.byte()?;
         let is_over = flags & OVER != 0;
         if flags & !(if is_over { OF_OVER } else { F::OF_LIVE }) != 0 {
@@ -119,23 +171,27 @@ impl<'a> Bytes<'a> {
         let from = F::instant(self, last.micros)?;
         let to = F::end(self, from.micros())?;
         if !is_over || flags & HAS_HOLDER != 0 {
-            self.user(flags & SAME_USER != 0, last)?;
+            let is_same = flags & SAME_USER != 0;
+            self.id(is_same, &mut last.user, |text| ids.user(text))?;
         } else if flags & SAME_USER != 0 {
             return Err(PackedError::Form);
         }
         last.micros = nearby(from, to);
+        let user = last.user.as_ref().map(|(_, user)| user.clone());
         let phase = if is_over {
             let how = HOWS.get(usize::from((flags & HOW) >> 1));
             Phase::Over {
                 how: *how.ok_or(PackedError::Form)?,
-                holder: last.user.clone().filter(|_| flags & HAS_HOLDER != 0),
+                holder: user.filter(|_| flags & HAS_HOLDER != 0),
             }
         } else {
-            self.product(flags & SAME_PRODUCT != 0, last)?;
+            let is_same = flags & SAME_PRODUCT != 0;
+            self.id(is_same, &mut last.product, |text| ids.product(text))?;
             let (start, paid_until, end) = F::term(self, flags, from, last)?;
+            let product = last.product.as_ref().map(|(_, product)| product.clone());
             Phase::Live(LivePhase {
-                user: last.user.clone().ok_or(PackedError::Form)?,
-                product: last.product.clone().ok_or(PackedError::Form)?,
+                user: user.ok_or(PackedError::Form)?,
+                product: product.ok_or(PackedError::Form)?,
                 start,
                 paid_until,
                 end,
@@ -178,30 +234,22 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    fn user(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
+    /// Brings `last` up to an id that is the same as before, or written here.
+    fn id<T>(
+        &mut self,
+        is_same: bool,
+        last: &mut Option<(&'a str, T)>,
+        read: impl FnOnce(&str) -> Result<T, PackedError>,
+    ) -> Result<(), PackedError> {
         if is_same {
-            return last.user.as_ref().map(|_| ()).ok_or(PackedError::Form);
+            return last.as_ref().map(|_| ()).ok_or(PackedError::Form);
         }
-        let text = self.text_of_id()?;
-        let user = UserId::new(text)?;
-        // An id that is written otherwise than it is compared, or that could have been left out.
-        if user.as_str() != text || last.user.as_ref() == Some(&user) {
+        let text = std::str::from_utf8(self.text()?).map_err(|_| PackedError::Form)?;
+        // It could have been left out.
+        if last.as_ref().is_some_and(|(last, _)| *last == text) {
             return Err(PackedError::Form);
         }
-        last.user = Some(user);
-        Ok(())
-    }
-
-    fn product(&mut self, is_same: bool, last: &mut Last) -> Result<(), PackedError> {
-        if is_same {
-            return last.product.as_ref().map(|_| ()).ok_or(PackedError::Form);
-        }
-        let text = self.text_of_id()?;
-        let product = ProductName::new(text)?;
-        if product.as_str() != text || last.product.as_ref() == Some(&product) {
-            return Err(PackedError::Form);
-        }
-        last.product = Some(product);
+        *last = Some((text, read(text)?));
         Ok(())
     }
 
@@ -234,10 +282,6 @@ impl<'a> Bytes<'a> {
         Err(PackedError::Form)
     }
 
-    fn text_of_id(&mut self) -> Result<&'a str, PackedError> {
-        std::str::from_utf8(self.text()?).map_err(|_| PackedError::Form)
-    }
-
     fn text(&mut self) -> Result<&'a [u8], PackedError> {
         let length = usize::try_from(self.number()?).map_err(|_| PackedError::CutOff)?;
         let length = Some(length).filter(|length| *length <= LONGEST_ID);
@@ -247,6 +291,45 @@ impl<'a> Bytes<'a> {
         self.rest = rest;
         Ok(text)
     }
+}
+
+impl Ids for Whole {
+    type User = UserId;
+    type Product = ProductName;
+
+    fn user(&mut self, text: &str) -> Result<UserId, PackedError> {
+        as_written(UserId::new(text)?, text)
+    }
+
+    fn product(&mut self, text: &str) -> Result<ProductName, PackedError> {
+        as_written(ProductName::new(text)?, text)
+    }
+}
+
+impl Ids for Listed<'_> {
+    type User = Whose;
+    type Product = ProductPlace;
+
+    fn user(&mut self, text: &str) -> Result<Whose, PackedError> {
+        // Also the user of the list is written out, where the grant comes back from another.
+        if text == self.user {
+            return Ok(Whose::TheUsers);
+        }
+        Whole.user(text).map(|_| Whose::AnOthers)
+    }
+
+    fn product(&mut self, text: &str) -> Result<ProductPlace, PackedError> {
+        if let Some(place) = self.products.known(text) {
+            return Ok(place);
+        }
+        let product = Whole.product(text)?;
+        Ok(self.products.place(&product))
+    }
+}
+
+fn as_written<Id: Borrow<str>>(id: Id, text: &str) -> Result<Id, PackedError> {
+    let is_same = id.borrow() == text;
+    is_same.then_some(id).ok_or(PackedError::Form)
 }
 
 impl Form for Written {
@@ -264,11 +347,11 @@ impl Form for Written {
         }
     }
 
-    fn term(
+    fn term<User, Product>(
         bytes: &mut Bytes<'_>,
         flags: u8,
         from: Instant,
-        last: &mut Last,
+        last: &mut Last<User, Product>,
     ) -> Result<(Instant, End, End), PackedError> {
         let start = if flags & SAME_START != 0 {
             last.start.ok_or(PackedError::Form)?
