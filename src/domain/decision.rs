@@ -8,7 +8,7 @@
 //! begun and is withheld by a block or its parent.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::ser::SerializeStruct as _;
@@ -16,9 +16,9 @@ use serde::{Serialize, Serializer};
 
 use super::grant::How;
 use super::id::{GrantId, Position, ProductName, ResourceName, UserId};
-use super::rules::{Inclusion, Rules, union};
+use super::rules::{Inclusion, Rules};
 use super::time::{End, Instant, RecordedAt};
-use super::window::{Phase, Segment, Window, windows};
+use super::window::{Phase, Segment, each_window};
 use crate::domain::event::Cause;
 
 mod turned;
@@ -274,7 +274,8 @@ pub fn decide(question: &Question, person: &Person, rules: &Rules) -> Decision {
 struct View<'a> {
     at: Instant,
     person: &'a Person,
-    inclusions: BTreeMap<&'a ProductName, Inclusion>,
+    /// By product.
+    inclusions: Vec<(&'a ProductName, Inclusion)>,
     /// Sorted by grant, then time.
     stretches: Vec<Stretch<'a>>,
 }
@@ -283,7 +284,8 @@ struct View<'a> {
 struct Stretch<'a> {
     start: Instant,
     end: End,
-    window: Window,
+    window: (Instant, End),
+    product: &'a ProductName,
     grant: &'a GrantId,
     segments: &'a [Segment],
 }
@@ -296,51 +298,40 @@ impl Stretch<'_> {
     fn access(&self) -> Access {
         Access {
             grant: self.grant.clone(),
-            product: self.window.product.clone(),
-            window: Some((self.window.start, self.window.end)),
+            product: self.product.clone(),
+            window: Some(self.window),
         }
     }
 }
 
 impl<'a> View<'a> {
     fn new(question: &Question, person: &'a Person, rules: &Rules) -> Self {
-        let mut inclusions = BTreeMap::new();
-        let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-        let mut last = None;
-        for product in segments.filter_map(Segment::product) {
-            // Mostly that of the segment before.
-            if last != Some(product) {
-                let inclusion = || rules.inclusion(product, &question.resource);
-                inclusions.entry(product).or_insert_with(inclusion);
-                last = Some(product);
-            }
-        }
-        let mut stretches = Vec::new();
-        for (grant, segments) in &person.grants {
-            for window in windows(segments) {
-                let Some(inclusion) = inclusions.get(&window.product) else {
-                    continue;
-                };
-                if !person.has_id(&window.user) {
-                    continue;
-                }
-                for (start, end) in inclusion.within(window.start, window.end) {
-                    stretches.push(Stretch {
-                        start,
-                        end,
-                        window: window.clone(),
-                        grant,
-                        segments,
-                    });
-                }
-            }
-        }
-        Self {
+        let mut view = Self {
             at: question.at,
             person,
-            inclusions,
-            stretches,
+            inclusions: inclusions(person, &question.resource, rules),
+            stretches: Vec::with_capacity(person.grants.len()),
+        };
+        for (grant, segments) in &person.grants {
+            for (live, start, end) in each_window(segments) {
+                if !person.has_id(&live.user) {
+                    continue;
+                }
+                let window = (start, end);
+                let inclusion = inclusion_of(&view.inclusions, &live.product);
+                let parts = inclusion.map(|inclusion| inclusion.within(start, end));
+                let stretches = parts.into_iter().flatten().map(|(start, end)| Stretch {
+                    start,
+                    end,
+                    window,
+                    product: &live.product,
+                    grant,
+                    segments,
+                });
+                view.stretches.extend(stretches);
+            }
         }
+        view
     }
 
     /// Active before grace, then the window that ends last, then the smallest source and grant key.
@@ -351,9 +342,7 @@ impl<'a> View<'a> {
             .filter(|stretch| stretch.covers(self.at));
         let (reason, best) = covering
             .map(|stretch| (self.allow_reason(stretch), stretch))
-            .min_by_key(|(reason, stretch)| {
-                (*reason, Reverse(stretch.window.end), stretch.grant)
-            })?;
+            .min_by_key(|(reason, stretch)| (*reason, Reverse(stretch.window.1), stretch.grant))?;
         Some((Verdict::Allow(reason), Some(best.access())))
     }
 
@@ -404,7 +393,7 @@ impl<'a> View<'a> {
                 if !self.person.has_id(&live.user) {
                     continue;
                 }
-                let parts = self.inclusions.get(&live.product);
+                let parts = inclusion_of(&self.inclusions, &live.product);
                 for (from, to) in parts.into_iter().flat_map(|it| it.within(start, end)) {
                     let ended = to.min(End::At(self.at));
                     // Grants come in their order, so of equal ones the first is kept.
@@ -427,28 +416,60 @@ impl<'a> View<'a> {
     fn deny_reason(&self, segments: &[Segment]) -> Option<DenyReason> {
         let is_theirs = |user: &UserId| self.person.has_id(user);
         deny_reason(segments, self.at, is_theirs, |product| {
-            let inclusion = self.inclusions.get(product);
+            let inclusion = inclusion_of(&self.inclusions, product);
             inclusion.is_some_and(|inclusion| inclusion.covers(self.at))
         })
     }
 
     /// The end of the access that covers the instant, or the start of the next one. Access that goes on from one window to
     /// another does not flip.
-    fn next_change_at(&self) -> Option<Instant> {
-        let mut intervals: Vec<(Instant, End)> = self
-            .stretches
-            .iter()
-            .map(|stretch| (stretch.start, stretch.end))
-            .collect();
-        intervals.sort_unstable();
-        let next = union(intervals)
-            .into_iter()
-            .find(|(_, end)| end.is_after(self.at))?;
-        match next {
-            (start, _) if start > self.at => Some(start),
-            (_, end) => end.instant(),
+    fn next_change_at(mut self) -> Option<Instant> {
+        self.stretches
+            .retain(|stretch| stretch.end.is_after(self.at));
+        self.stretches.sort_unstable_by_key(|stretch| stretch.start);
+        let (first, others) = self.stretches.split_first()?;
+        if first.start > self.at {
+            return Some(first.start);
+        }
+        let mut end = first.end;
+        for stretch in others {
+            // Whatever begins later does not touch it either.
+            if end < End::At(stretch.start) {
+                break;
+            }
+            end = end.max(stretch.end);
+        }
+        end.instant()
+    }
+}
+
+/// When each product that a grant of the person ever gives includes the resource, by product.
+fn inclusions<'a>(
+    person: &'a Person,
+    resource: &ResourceName,
+    rules: &Rules,
+) -> Vec<(&'a ProductName, Inclusion)> {
+    let segments = person.grants.iter().flat_map(|(_, segments)| segments);
+    let mut inclusions: Vec<(&ProductName, Inclusion)> = Vec::with_capacity(person.grants.len());
+    let mut last = None;
+    for product in segments.filter_map(Segment::product) {
+        // Mostly that of the segment before.
+        if last.replace(product) == Some(product) {
+            continue;
+        }
+        if let Err(place) = inclusions.binary_search_by_key(&product, |(product, _)| *product) {
+            inclusions.insert(place, (product, rules.inclusion(product, resource)));
         }
     }
+    inclusions
+}
+
+fn inclusion_of<'i>(
+    inclusions: &'i [(&ProductName, Inclusion)],
+    product: &ProductName,
+) -> Option<&'i Inclusion> {
+    let place = inclusions.binary_search_by_key(&product, |(product, _)| *product);
+    inclusions.get(place.ok()?).map(|(_, inclusion)| inclusion)
 }
 
 /// The first reason that holds of a grant at the instant; none if it merely begins later. `is_theirs` says of a holder whether

@@ -237,26 +237,27 @@ fn pieces(
 
 /// The windows of a grant: sorted, disjoint, not empty; access that goes on unchanged is one window.
 pub fn windows(segments: &[Segment]) -> Vec<Window> {
-    let mut windows: Vec<Window> = Vec::new();
-    for segment in segments {
-        let Some((live, start, end)) = segment.access() else {
-            continue;
-        };
-        match windows.last_mut() {
-            Some(last)
-                if last.end == End::At(start)
-                    && last.user == live.user
-                    && last.product == live.product =>
-            {
-                last.end = end;
-            }
-            Some(_) | None => windows.push(Window {
-                start,
-                end,
-                user: live.user.clone(),
-                product: live.product.clone(),
-            }),
+    let windows = each_window(segments).map(|(live, start, end)| Window {
+        start,
+        end,
+        user: live.user.clone(),
+        product: live.product.clone(),
+    });
+    windows.collect()
+}
+
+/// The same one after the other, each as what the grant gives first in it, its start and its end.
+pub(crate) fn each_window(
+    segments: &[Segment],
+) -> impl Iterator<Item = (&LivePhase, Instant, End)> {
+    let mut accesses = segments.iter().filter_map(Segment::access).peekable();
+    std::iter::from_fn(move || {
+        let (live, start, mut end) = accesses.next()?;
+        while let Some((_, _, further)) = accesses.next_if(|(next, from, _)| {
+            End::At(*from) == end && next.user == live.user && next.product == live.product
+        }) {
+            end = further;
         }
-    }
-    windows
+        Some((live, start, end))
+    })
 }
