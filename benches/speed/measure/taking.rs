@@ -7,7 +7,7 @@
 //! peer is handed the very rows that Tenure wrote, and writes them to a copy of its file: what is between that and the first
 //! peer is the price of what is kept, what is between that and ours the price of finding out what to keep.
 //!
-//! A single delivery is one durable transaction for both; the verification of ours is not counted then. Of the producers each
+//! A single delivery is one durable transaction for all three; the verification of ours is not counted then. Of the producers each
 //! has one delivery under way and waits until that is durable.
 
 use std::path::Path;
@@ -19,7 +19,7 @@ use tenure::{Delivery, Engine, Intake, Outcome, SqliteStore};
 
 use super::Run;
 use crate::database::{BATCH, received};
-use crate::interleaved::{Compared, alternating, interleaved, seconds};
+use crate::interleaved::{Compared, alternating, seconds};
 use crate::peer::receiver::{Parcel, Receiver};
 use crate::peer::rows::{RowWriter, Rows, last_position};
 use crate::requests::{Arrived, Renewals, all_verified, ingest, verified};
@@ -50,8 +50,9 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
             pairs.push(pair);
             let of_each = |path: &Path| frames(path) / batch as f64;
             pages.push((of_each(&ours), of_each(&run.database.by_hand())));
-            let rows = Rows::after(written, &ours);
-            written = last_position(&ours);
+            let last = last_position(&ours);
+            let rows = Rows::between(written, last, &ours);
+            written = last;
             let (took, ()) = seconds(|| row_writer.write(&rows));
             let by_hand = batch as f64 / took;
             beside_rows.push((pair.0, by_hand));
@@ -134,67 +135,98 @@ pub(crate) fn batch_pair(
 }
 
 pub(crate) fn single(run: &Run<'_>) -> Vec<Row> {
-    let pace = run.arguments.pace;
-    let mut renewals = Renewals::new(run.database);
     let count = if run.arguments.is_test { 5 } else { 100 };
-    let mut receiver = Receiver::open(&run.database.by_hand());
-    let raw = &mut receiver;
-    let mut raw_rate = |renewals: &mut Renewals<'_>| {
-        let parcels: Vec<Parcel> = renewals
-            .take(count)
-            .into_iter()
-            .map(|it| it.parcel)
-            .collect();
-        let (took, ()) = seconds(|| parcels.chunks(1).for_each(|parcel| raw.take(parcel)));
-        count as f64 / took
+    let mut singly = Singly {
+        renewals: Renewals::new(run.database),
+        receiver: Receiver::open(&run.database.by_hand()),
+        count,
     };
+    let mut rows = alone(run, &mut singly);
+    rows.push(together(run, singly));
+    rows
+}
 
+/// What one delivery at a time is taken from, and the raw peer.
+struct Singly<'a> {
+    renewals: Renewals<'a>,
+    receiver: Receiver,
+    /// How many make a slice.
+    count: usize,
+}
+
+impl Singly<'_> {
+    fn our_rate(&mut self, engine: &mut Engine<SqliteStore>) -> f64 {
+        let deliveries = deliveries(engine, &mut self.renewals, self.count);
+        let (took, ()) = seconds(|| deliveries.into_iter().for_each(|it| take(engine, it)));
+        self.count as f64 / took
+    }
+
+    fn raw_rate(&mut self) -> f64 {
+        let arrived = self.renewals.take(self.count).into_iter();
+        let parcels: Vec<Parcel> = arrived.map(|it| it.parcel).collect();
+        let raw = &mut self.receiver;
+        let (took, ()) = seconds(|| parcels.chunks(1).for_each(|parcel| raw.take(parcel)));
+        self.count as f64 / took
+    }
+}
+
+fn alone(run: &Run<'_>, singly: &mut Singly<'_>) -> Vec<Row> {
+    let ours = run.database.path();
+    let mut row_writer = RowWriter::beside(&ours);
     let mut engine = run.database.engine();
-    let shared = Mutex::new(&mut renewals);
-    let [alone] = interleaved(
-        pace.rounds,
-        || {
-            let deliveries = deliveries(&engine, &mut shared.lock().unwrap(), count);
-            let (took, ()) =
-                seconds(|| deliveries.into_iter().for_each(|it| take(&mut engine, it)));
-            [count as f64 / took]
-        },
-        || [raw_rate(&mut shared.lock().unwrap())],
-    );
+    let (mut own, mut beside_rows, mut rows_beside_raw) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..run.arguments.pace.rounds {
+        let written = last_position(&ours);
+        let (rate, raw) = if round.is_multiple_of(2) {
+            (singly.our_rate(&mut engine), singly.raw_rate())
+        } else {
+            let raw = singly.raw_rate();
+            (singly.our_rate(&mut engine), raw)
+        };
+        let positions = written..last_position(&ours);
+        let rows: Vec<Rows> = positions
+            .map(|position| Rows::between(position, position + 1, &ours))
+            .collect();
+        let (took, ()) = seconds(|| rows.iter().for_each(|rows| row_writer.write(rows)));
+        let by_hand = rows.len() as f64 / took;
+        own.push((rate, raw));
+        beside_rows.push((rate, by_hand));
+        rows_beside_raw.push((by_hand, raw));
+    }
+    let (one, by_hand) = ("one durable delivery", "the same rows by hand");
+    let [own, beside_rows, rows_beside_raw] =
+        [own, beside_rows, rows_beside_raw].map(|pairs| Compared::of(&pairs));
+    vec![
+        row(one, RAW, own, Reach::AtLeast(0.9)),
+        row(one, by_hand, beside_rows, Reach::Told),
+        row(by_hand, RAW, rows_beside_raw, Reach::Told),
+    ]
+}
 
+fn together(run: &Run<'_>, singly: Singly<'_>) -> Row {
     let verifying = run.database.engine();
-    let intake = Intake::new(engine).unwrap();
+    let intake = Intake::new(run.database.engine()).unwrap();
     let each = if run.arguments.is_test { 1 } else { 20 };
+    let shared = Mutex::new(singly);
     let [together] = alternating(
-        pace.rounds,
+        run.arguments.pace.rounds,
         || {
             let mut waiting: Vec<Vec<Delivery>> = (0..PRODUCERS)
-                .map(|_| deliveries(&verifying, &mut shared.lock().unwrap(), each))
+                .map(|_| deliveries(&verifying, &mut shared.lock().unwrap().renewals, each))
                 .collect();
             let (took, ()) = seconds(|| produce(&intake, &mut waiting));
             [(PRODUCERS * each) as f64 / took]
         },
-        || [raw_rate(&mut shared.lock().unwrap())],
+        || [shared.lock().unwrap().raw_rate()],
     );
-    vec![
-        row("one durable delivery", alone, Reach::AtLeast(0.9)),
-        row(
-            "64 producers, each waiting for its own",
-            together,
-            Reach::AtLeast(10.0),
-        ),
-    ]
+    let what = "64 producers, each waiting for its own";
+    row(what, RAW, together, Reach::AtLeast(10.0))
 }
 
-fn row(what: &str, compared: Compared, reach: Reach) -> Row {
-    Row::compared(
-        6,
-        what,
-        "one raw durable insert",
-        Unit::Rate,
-        compared,
-        reach,
-    )
+const RAW: &str = "one raw durable insert";
+
+fn row(what: &str, against: &str, compared: Compared, reach: Reach) -> Row {
+    Row::compared(6, what, against, Unit::Rate, compared, reach)
 }
 
 fn deliveries(
