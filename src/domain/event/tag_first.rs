@@ -206,6 +206,9 @@ mod tests {
             r#"{"change":"transferred","user":"u2","until":null}"#,
             r#"{"change":"renewed","until":"soon"}"#,
             r#"{"change":"granted","user":"u1"}"#,
+            // Without an end is one thing, not to say so another.
+            r#"{"change":"modified"}"#,
+            r#"{"change":"rescheduled"}"#,
         ] {
             assert!(serde_json::from_str::<Change>(json).is_err(), "{json}");
             assert!(read(json).is_err(), "{json}");

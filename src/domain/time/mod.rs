@@ -6,6 +6,7 @@
 use std::fmt;
 
 use chrono::{DateTime, Datelike as _, NaiveDate};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::text::from_text;
@@ -378,9 +379,33 @@ impl Serialize for End {
     }
 }
 
+/// It has to be stated: to leave a field out is not to say that there is no end.
 impl<'de> Deserialize<'de> for End {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::<Instant>::deserialize(deserializer)?.map_or(Self::Never, Self::At))
+        // An optional value, in the eyes of serde, is also there where its field is missing.
+        deserializer.deserialize_any(StatedEnd)
+    }
+}
+
+struct StatedEnd;
+
+impl Visitor<'_> for StatedEnd {
+    type Value = End;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an instant, or null for unlimited")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<End, E> {
+        text.parse().map(End::At).map_err(E::custom)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<End, E> {
+        Ok(End::Never)
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<End, E> {
+        Ok(End::Never)
     }
 }
 
