@@ -187,11 +187,16 @@ impl Cursor<'_> {
     }
 
     fn number(&mut self, digits: usize) -> Result<u32, TimeError> {
-        let mut value = 0;
-        for _ in 0..digits {
-            value = value * 10 + u32::from(self.one_of(b"0123456789")? - b'0');
+        let (digits, rest) = self
+            .0
+            .split_at_checked(digits)
+            .ok_or(TimeError::Malformed)?;
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return Err(TimeError::Malformed);
         }
-        Ok(value)
+        self.0 = rest;
+        let digits = digits.iter().map(|digit| u32::from(digit - b'0'));
+        Ok(digits.fold(0, |value, digit| value * 10 + digit))
     }
 
     /// The fraction in microseconds, zero if there is none.
