@@ -11,6 +11,7 @@ use self::open::Access;
 use self::wal_index::Header;
 use super::chain::Salts;
 use super::{Store, StoreError, Transaction};
+use crate::domain::event::RecordedEvent;
 
 mod backup;
 mod contradiction;
@@ -330,6 +331,16 @@ impl<'c> Session<'c> {
             Ok(true)
         })?;
         Ok(values)
+    }
+
+    /// Events of one grant or user, which share the ids that they have in common.
+    fn events(&self, sql: &str, params: impl Params) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut events = Vec::new();
+        self.each(sql, params, |row| {
+            events.push(rows::event_after(row, events.last())?);
+            Ok(true)
+        })?;
+        Ok(events)
     }
 
     /// Reads row by row while `read` asks for more.

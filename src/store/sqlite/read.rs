@@ -109,7 +109,7 @@ impl Snapshot for Session<'_> {
             true => GRANT_EVENTS,
             false => GRANT_EVENTS_ALL_STANDING,
         };
-        self.all(sql, of_grant(grant), rows::event)
+        self.events(sql, of_grant(grant))
     }
 
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
@@ -124,7 +124,7 @@ impl Snapshot for Session<'_> {
         if !self.has(Rare::UserStatement)? {
             return Ok(Vec::new());
         }
-        self.all(USER_EVENTS, [source.as_str(), user.as_str()], rows::event)
+        self.events(USER_EVENTS, [source.as_str(), user.as_str()])
     }
 
     fn grants_naming(&self, user: &UserId) -> Result<Vec<GrantId>, StoreError> {
