@@ -50,9 +50,8 @@ pub(crate) fn batches(run: &Run<'_>) -> Vec<Row> {
             pairs.push(pair);
             let of_each = |path: &Path| frames(path) / batch as f64;
             pages.push((of_each(&ours), of_each(&run.database.by_hand())));
-            let last = last_position(&ours);
-            let rows = Rows::between(written, last, &ours);
-            written = last;
+            let rows = Rows::after(written, &ours);
+            written = last_position(&ours);
             let (took, ()) = seconds(|| row_writer.write(&rows));
             let by_hand = batch as f64 / took;
             beside_rows.push((pair.0, by_hand));
@@ -183,10 +182,7 @@ fn alone(run: &Run<'_>, singly: &mut Singly<'_>) -> Vec<Row> {
             let raw = singly.raw_rate();
             (singly.our_rate(&mut engine), raw)
         };
-        let positions = written..last_position(&ours);
-        let rows: Vec<Rows> = positions
-            .map(|position| Rows::between(position, position + 1, &ours))
-            .collect();
+        let rows = Rows::after(written, &ours).of_each();
         let (took, ()) = seconds(|| rows.iter().for_each(|rows| row_writer.write(rows)));
         let by_hand = rows.len() as f64 / took;
         own.push((rate, raw));
