@@ -51,11 +51,7 @@ pub(super) trait Columns {
         like: Option<&T>,
         new: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<T> {
-        let text = self.text(column)?;
-        match like.filter(|like| (*like).borrow() == text) {
-            Some(like) => Ok(like.clone()),
-            None => new(text).map_err(|error| damaged(column, Type::Text, error)),
-        }
+        same_or_new(self.text(column)?, column, like, new)
     }
 
     fn id_like_or_null<T: Borrow<str> + Clone>(
@@ -64,9 +60,8 @@ pub(super) trait Columns {
         like: Option<&T>,
         new: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<Option<T>> {
-        let is_there = self.text_or_null(column)?.is_some();
-        is_there
-            .then(|| self.id_like(column, like, new))
+        self.text_or_null(column)?
+            .map(|text| same_or_new(text, column, like, new))
             .transpose()
     }
 
@@ -100,6 +95,19 @@ pub(super) trait Columns {
             source: self.id(column, SourceName::new)?,
             key: self.id(column + 1, GrantKey::new)?,
         })
+    }
+}
+
+/// The id of that text of a column: that of `like` once more, or else a new one.
+fn same_or_new<T: Borrow<str> + Clone>(
+    text: &str,
+    column: usize,
+    like: Option<&T>,
+    new: impl Fn(&str) -> Result<T, IdError>,
+) -> Result<T> {
+    match like.filter(|like| (*like).borrow() == text) {
+        Some(like) => Ok(like.clone()),
+        None => new(text).map_err(|error| damaged(column, Type::Text, error)),
     }
 }
 
@@ -315,7 +323,8 @@ struct Withdrawn {
 }
 
 fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
-    if !row.text(1)?.is_empty() {
+    let grant_key = row.text(1)?;
+    if !grant_key.is_empty() {
         let like = before.and_then(|before| match before {
             Statement::Grant(statement) => Some(statement),
             Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => None,
@@ -325,7 +334,12 @@ fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
         return Ok(Statement::Grant(GrantStatement {
             grant: GrantId {
                 source: row.id_like(0, like.map(|like| &like.grant.source), SourceName::new)?,
-                key: row.id_like(1, like.map(|like| &like.grant.key), GrantKey::new)?,
+                key: same_or_new(
+                    grant_key,
+                    1,
+                    like.map(|like| &like.grant.key),
+                    GrantKey::new,
+                )?,
             },
             user: row.id_like_or_null(10, user, UserId::new)?,
             product: row.id_like_or_null(12, product, ProductName::new)?,
