@@ -50,9 +50,10 @@ pub struct ListedUser {
     pub id: UserId,
     /// Whether the user ever holds one of the grants.
     pub is_holder: bool,
-    /// Whether an event names the user. Of one who holds a grant one does.
+    /// Whether an event names the user. A list says so of holders; of others whoever reads it has to find out.
     pub is_named: bool,
-    /// Whether the user is linked to others: then this is not all that is known of the person.
+    /// Whether the user is linked to others, for whoever reads the list to find out: then this is not all that is known of
+    /// the person.
     pub is_linked: bool,
     /// Where the user's grants lie in the list.
     grants: Range<usize>,
