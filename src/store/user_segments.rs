@@ -2,6 +2,7 @@
 //! each user and product, so that a list of thousands takes no memory of its own for each.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ops::Range;
 
 use crate::domain::decision::Holdings;
@@ -48,8 +49,6 @@ pub struct ProductPlaces {
 pub struct ListedUser {
     /// The user.
     pub id: UserId,
-    /// Whether the user ever holds one of the grants.
-    pub is_holder: bool,
     /// Whether an event names the user. A list says so of holders; of others whoever reads it has to find out.
     pub is_named: bool,
     /// Whether the user is linked to others, for whoever reads the list to find out: then this is not all that is known of
@@ -87,7 +86,6 @@ impl UserSegments {
         let end = self.grants.len();
         self.users.push(ListedUser {
             id,
-            is_holder: false,
             is_named: false,
             is_linked: false,
             grants: end..end,
@@ -101,37 +99,32 @@ impl UserSegments {
     /// That of `put`.
     pub fn add_grant<E>(
         &mut self,
-        put: impl FnOnce(&mut ProductPlaces, &mut Vec<UserSegment>) -> Result<(), E>,
+        put: impl FnOnce(&UserId, &mut ProductPlaces, &mut Vec<UserSegment>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let Some(user) = self.users.last_mut() else {
+            return Ok(());
+        };
         let start = self.segments.len();
-        let done = put(&mut self.products, &mut self.segments);
+        let done = put(&user.id, &mut self.products, &mut self.segments);
         if done.is_err() {
             self.segments.truncate(start);
         }
         let end = self.segments.len();
-        if let Some(user) = self.users.last_mut().filter(|_| end > start) {
+        if end > start {
             self.grants.push(start..end);
             user.grants.end = self.grants.len();
             let mut holders = self.segments.iter().skip(start).filter_map(Segment::holder);
-            user.is_holder |= holders.any(|holder| *holder == Whose::TheUsers);
-            user.is_named |= user.is_holder;
+            user.is_named |= holders.any(|holder| *holder == Whose::TheUsers);
         }
         done
     }
 
     /// Adds a grant with whole segments to the user that was added last.
     pub fn add_segments(&mut self, segments: &[Segment]) {
-        let Some(user) = self.last().cloned() else {
-            return;
-        };
-        let added = self.add_grant(|products, list| {
-            list.extend(segments.iter().map(|it| listed(it, &user, products)));
-            Ok::<(), std::convert::Infallible>(())
+        let Ok(()) = self.add_grant(|user, products, list| {
+            list.extend(segments.iter().map(|it| listed(it, user, products)));
+            Ok::<(), Infallible>(())
         });
-        match added {
-            Ok(()) => {}
-            Err(never) => match never {},
-        }
     }
 
     /// Every user, to say what else is known of them.

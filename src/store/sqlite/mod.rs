@@ -333,7 +333,7 @@ impl<'c> Session<'c> {
         Ok(values)
     }
 
-    /// Events of one grant or user, which share the ids that they have in common.
+    /// Events, which share the ids that each has in common with the one before: of one grant or user that is most.
     fn events(&self, sql: &str, params: impl Params) -> Result<Vec<RecordedEvent>, StoreError> {
         let mut events = Vec::new();
         self.each(sql, params, |row| {

@@ -342,8 +342,8 @@ mod tests {
             of_whole.add_user(user.clone());
             for segments in &grants {
                 let bytes = pack(segments, Some(&user));
-                of_packed.add_grant(|products, list| {
-                    each_listed(&bytes, user.as_str(), products, |segment| list.push(segment))
+                of_packed.add_grant(|user, products, list| {
+                    each_listed(&bytes, user, products, |segment| list.push(segment))
                 }).unwrap();
                 of_whole.add_segments(segments);
             }

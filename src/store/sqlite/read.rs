@@ -69,7 +69,7 @@ impl Snapshot for Session<'_> {
     }
 
     fn events_of(&self, position: Position) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.all(EVENTS_OF, [rows::number(position)], rows::event)
+        self.events(EVENTS_OF, [rows::number(position)])
     }
 
     fn key_holder(
@@ -213,8 +213,8 @@ impl Snapshot for Session<'_> {
         if !self.has(Rare::Link)? {
             return Ok(Vec::new());
         }
-        let mut events = self.all(LINKS_OF_USER, [user.as_str()], rows::event)?;
-        events.extend(self.all(LINKS_OF_ALIAS, [user.as_str()], rows::event)?);
+        let mut events = self.events(LINKS_OF_USER, [user.as_str()])?;
+        events.extend(self.events(LINKS_OF_ALIAS, [user.as_str()])?);
         events.sort_by_key(|event| (event.position, event.key.index));
         // A link of an id with itself was found both ways.
         events.dedup_by_key(|event| (event.position, event.key.index));
@@ -297,7 +297,7 @@ impl Snapshot for Session<'_> {
                 }
                 list.add_user(row.id(0, UserId::new)?);
             }
-            list.add_grant(|products, segments| {
+            list.add_grant(|user, products, segments| {
                 column::each_segment(row, 1, user, products, |segment| segments.push(segment))
             })?;
             Ok(true)

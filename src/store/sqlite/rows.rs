@@ -289,12 +289,7 @@ macro_rules! event_columns {
 }
 pub(super) use event_columns;
 
-/// The row of `event_columns!`.
-pub(super) fn event(row: &Row<'_>) -> Result<RecordedEvent> {
-    event_after(row, None)
-}
-
-/// As [`event`], of a row that comes after that of another event: of one grant, many ids are the same.
+/// The row of `event_columns!`. It comes after that of another event, if `before` is there: of one grant, many ids are the same.
 pub(super) fn event_after(row: &Row<'_>, before: Option<&RecordedEvent>) -> Result<RecordedEvent> {
     let withdrawn_at: Option<i64> = row.get(14)?;
     let source = before.map(|before| &before.key.source);

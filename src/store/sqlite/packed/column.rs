@@ -22,7 +22,7 @@ pub(in crate::store::sqlite) fn segments(
 pub(in crate::store::sqlite) fn each_segment(
     row: &Row<'_>,
     column: usize,
-    beside: &str,
+    beside: &UserId,
     products: &mut ProductPlaces,
     tell: impl FnMut(UserSegment),
 ) -> Result<()> {

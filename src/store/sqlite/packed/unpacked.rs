@@ -82,10 +82,11 @@ pub(super) fn unpack_form<F: Form>(
 /// Tells of the segments of bytes that lie beside a user, one after the other, as that user's list has them.
 pub(in crate::store::sqlite) fn each_listed(
     bytes: &[u8],
-    user: &str,
+    user: &UserId,
     products: &mut ProductPlaces,
     tell: impl FnMut(UserSegment),
 ) -> Result<(), PackedError> {
+    let user = user.as_str();
     let beside = Some((user, Whose::TheUsers));
     each_of_form::<Written, _>(bytes, beside, &mut Listed { user, products }, tell)
 }
