@@ -1,5 +1,7 @@
 //! The access of users in the form in which an index takes it, made outside the index: by several threads, if need be.
 
+use std::ops::Range;
+
 use super::key::{Key, Keys};
 use super::shard::Row;
 use super::steps::step;
@@ -25,15 +27,15 @@ pub(crate) struct ProductKey(Key);
 struct User {
     key: Key,
     is_named: bool,
-    /// How many rows there are up to the user's last.
-    rows: usize,
+    /// Where the user's rows lie.
+    rows: Range<usize>,
 }
 
 #[derive(Debug)]
 struct Product {
     key: Key,
-    /// How many steps there are up to the last of the row.
-    steps: usize,
+    /// Where the steps of the row lie.
+    steps: Range<usize>,
 }
 
 impl Prepared {
@@ -58,10 +60,11 @@ impl Prepared {
 
     /// Adds a user. `is_named` says whether anything names the person.
     pub(crate) fn add_user(&mut self, user: &UserId, is_named: bool) {
+        let end = self.rows.len();
         self.users.push(User {
             key: self.keys.user(user.as_str()),
             is_named,
-            rows: self.rows.len(),
+            rows: end..end,
         });
     }
 
@@ -69,11 +72,12 @@ impl Prepared {
     /// forgets what the index knew of it.
     pub(crate) fn add_product(&mut self, product: ProductKey) {
         if let Some(user) = self.users.last_mut() {
+            let end = self.steps.len();
             self.rows.push(Product {
                 key: user.key ^ product.0,
-                steps: self.steps.len(),
+                steps: end..end,
             });
-            user.rows = self.rows.len();
+            user.rows.end = self.rows.len();
         }
     }
 
@@ -81,40 +85,28 @@ impl Prepared {
     pub(crate) fn add_change(&mut self, change: &VerdictChange) {
         if let Some(product) = self.rows.last_mut() {
             self.steps.push(step(change));
-            product.steps = self.steps.len();
+            product.steps.end = self.steps.len();
         }
     }
 
     /// The keys of each row: the user's, and that of the user and the product.
     pub(super) fn keys(&self) -> impl Iterator<Item = (Key, Key)> {
-        let mut start = 0;
-        self.users.iter().flat_map(move |user| {
-            let rows = self.rows.get(start..user.rows).unwrap_or_default();
-            start = user.rows;
+        self.users.iter().flat_map(|user| {
+            let rows = self.rows.get(user.rows.clone()).unwrap_or_default();
             rows.iter().map(|row| (user.key, row.key))
         })
     }
 
     /// Gives the key of each user, whether anything names them, and their rows.
     pub(super) fn each_user(&self, mut put: impl FnMut(Key, bool, &[Row<'_>])) {
-        let mut start = 0;
-        let rows = self.rows.iter().map(|row| {
-            let steps = self.steps.get(start..row.steps).unwrap_or_default();
-            start = row.steps;
-            Row {
-                key: row.key,
-                steps,
-            }
+        let rows = self.rows.iter().map(|row| Row {
+            key: row.key,
+            steps: self.steps.get(row.steps.clone()).unwrap_or_default(),
         });
         let rows: Vec<Row<'_>> = rows.collect();
-        let mut start = 0;
         for user in &self.users {
-            put(
-                user.key,
-                user.is_named,
-                rows.get(start..user.rows).unwrap_or_default(),
-            );
-            start = user.rows;
+            let own = rows.get(user.rows.clone()).unwrap_or_default();
+            put(user.key, user.is_named, own);
         }
     }
 }

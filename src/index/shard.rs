@@ -13,9 +13,6 @@ use super::table::{LOWER_HALF, Table};
 
 /// About so many words of blocks there are for each row.
 const OLDER_WORDS: usize = 3;
-/// Of blocks there is room for so much more: a part of what there is, and some words.
-const SPARE_PART: usize = 16;
-const SPARE_WORDS: usize = 16;
 
 /// A user's steps for one product.
 #[derive(Clone, Copy)]
@@ -129,10 +126,7 @@ impl Shard {
             return;
         }
         // The rows stay where they are, and so do the blocks they point at.
-        let words = self.used.load(Ordering::Relaxed);
-        let words = words
-            .saturating_add(words / SPARE_PART)
-            .saturating_add(SPARE_WORDS);
+        let words = with_some_to_spare(self.used.load(Ordering::Relaxed));
         let mut older = std::mem::take(&mut self.older).into_vec();
         older.truncate(words);
         self.older = older.into_boxed_slice();
@@ -237,9 +231,7 @@ impl Shard {
             rows = rows.saturating_add(1);
             words = words.saturating_add(words_of_block(older.len()));
         });
-        let words = words
-            .saturating_add(words / SPARE_PART)
-            .saturating_add(SPARE_WORDS);
+        let words = with_some_to_spare(words);
         let names = self.named.taken().saturating_add(1);
         let [rows, names, words] = [rows, names, words].map(|it| spare.beside(it));
         let grown = Self::with_room(rows, names, words);
@@ -280,6 +272,11 @@ impl Spare {
             Self::Much => needed.saturating_add(needed / 2),
         }
     }
+}
+
+/// Words of blocks, and a few more for blocks that are given up for longer ones.
+fn with_some_to_spare(words: usize) -> usize {
+    words.saturating_add(words / 16).saturating_add(16)
 }
 
 /// Blocks have room for an even number of steps, so that not each new one needs another block.
