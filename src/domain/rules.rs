@@ -1,7 +1,6 @@
 //! The rules: what products include, and how each source wants its doubtful cases settled. A versioned value, recorded in
 //! the log, so that an answer about the past is judged by the rules known then.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -194,15 +193,12 @@ impl From<IncludeForm> for Include {
 
 /// When a product includes a resource: sorted, disjoint, half-open intervals that do not touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inclusion(Cow<'static, [(Instant, End)]>);
-
-/// What most products are asked about is their own name.
-const ALWAYS: [(Instant, End); 1] = [(Instant::FIRST, End::Never)];
+pub struct Inclusion(Vec<(Instant, End)>);
 
 impl Inclusion {
     /// From the first instant on, without an end.
     pub fn always() -> Self {
-        Self(Cow::Borrowed(&ALWAYS))
+        Self(vec![(Instant::FIRST, End::Never)])
     }
 
     /// Whether `at` lies in one of the intervals.
@@ -276,7 +272,7 @@ impl Rules {
             .filter(|(start, end)| end.is_after(*start))
             .collect();
         intervals.sort_unstable();
-        Inclusion(union(intervals).into())
+        Inclusion(union(intervals))
     }
 
     /// The products that include `resource` at `at`, the one of its own name among them.
@@ -361,7 +357,7 @@ mod tests {
             (at(5), End::At(at(7))),
             (at(9), End::Never),
         ];
-        let inclusion = Inclusion(spans.to_vec().into());
+        let inclusion = Inclusion(spans.into());
         assert_eq!(bounds(&inclusion), [at(3), at(5), at(7), at(9)]);
         let covered = |micros: i64| inclusion.covers(at(micros));
         assert_eq!(
