@@ -8,7 +8,7 @@
 //! begun and is withheld by a block or its parent.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::ser::SerializeStruct as _;
@@ -25,7 +25,7 @@ mod turned;
 mod verdicts;
 
 pub use turned::turned_at;
-pub use verdicts::{Holdings, SegmentOf, VerdictChange, VerdictWalk};
+pub use verdicts::{Holdings, SegmentOf, VerdictChange, VerdictWalk, verdict_changes};
 
 /// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,7 +274,8 @@ pub fn decide(question: &Question, person: &Person, rules: &Rules) -> Decision {
 struct View<'a> {
     at: Instant,
     person: &'a Person,
-    inclusions: BTreeMap<&'a ProductName, Inclusion>,
+    /// By product.
+    inclusions: Vec<(&'a ProductName, Inclusion)>,
     /// Sorted by grant, then time.
     stretches: Vec<Stretch<'a>>,
 }
@@ -317,7 +318,7 @@ impl<'a> View<'a> {
                     continue;
                 }
                 let window = (start, end);
-                let inclusion = view.inclusions.get(&live.product);
+                let inclusion = inclusion_of(&view.inclusions, &live.product);
                 let parts = inclusion.map(|inclusion| inclusion.within(start, end));
                 let stretches = parts.into_iter().flatten().map(|(start, end)| Stretch {
                     start,
@@ -392,7 +393,7 @@ impl<'a> View<'a> {
                 if !self.person.has_id(&live.user) {
                     continue;
                 }
-                let parts = self.inclusions.get(&live.product);
+                let parts = inclusion_of(&self.inclusions, &live.product);
                 for (from, to) in parts.into_iter().flat_map(|it| it.within(start, end)) {
                     let ended = to.min(End::At(self.at));
                     // Grants come in their order, so of equal ones the first is kept.
@@ -415,7 +416,7 @@ impl<'a> View<'a> {
     fn deny_reason(&self, segments: &[Segment]) -> Option<DenyReason> {
         let is_theirs = |user: &UserId| self.person.has_id(user);
         deny_reason(segments, self.at, is_theirs, |product| {
-            let inclusion = self.inclusions.get(product);
+            let inclusion = inclusion_of(&self.inclusions, product);
             inclusion.is_some_and(|inclusion| inclusion.covers(self.at))
         })
     }
@@ -442,23 +443,33 @@ impl<'a> View<'a> {
     }
 }
 
-/// When each product that a grant of the person ever gives includes the resource.
+/// When each product that a grant of the person ever gives includes the resource, by product.
 fn inclusions<'a>(
     person: &'a Person,
     resource: &ResourceName,
     rules: &Rules,
-) -> BTreeMap<&'a ProductName, Inclusion> {
+) -> Vec<(&'a ProductName, Inclusion)> {
     let segments = person.grants.iter().flat_map(|(_, segments)| segments);
-    let mut inclusions = BTreeMap::new();
+    let mut inclusions: Vec<(&ProductName, Inclusion)> = Vec::with_capacity(person.grants.len());
     let mut last = None;
     for product in segments.filter_map(Segment::product) {
         // Mostly that of the segment before.
-        if last.replace(product) != Some(product) {
-            let inclusion = || rules.inclusion(product, resource);
-            inclusions.entry(product).or_insert_with(inclusion);
+        if last.replace(product) == Some(product) {
+            continue;
+        }
+        if let Err(place) = inclusions.binary_search_by_key(&product, |(product, _)| *product) {
+            inclusions.insert(place, (product, rules.inclusion(product, resource)));
         }
     }
     inclusions
+}
+
+fn inclusion_of<'i>(
+    inclusions: &'i [(&ProductName, Inclusion)],
+    product: &ProductName,
+) -> Option<&'i Inclusion> {
+    let place = inclusions.binary_search_by_key(&product, |(product, _)| *product);
+    inclusions.get(place.ok()?).map(|(_, inclusion)| inclusion)
 }
 
 /// The first reason that holds of a grant at the instant; none if it merely begins later. `is_theirs` says of a holder whether

@@ -1,6 +1,7 @@
 //! The rules: what products include, and how each source wants its doubtful cases settled. A versioned value, recorded in
 //! the log, so that an answer about the past is judged by the rules known then.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -193,12 +194,15 @@ impl From<IncludeForm> for Include {
 
 /// When a product includes a resource: sorted, disjoint, half-open intervals that do not touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inclusion(Vec<(Instant, End)>);
+pub struct Inclusion(Cow<'static, [(Instant, End)]>);
+
+/// What most products are asked about is their own name.
+const ALWAYS: [(Instant, End); 1] = [(Instant::FIRST, End::Never)];
 
 impl Inclusion {
     /// From the first instant on, without an end.
     pub fn always() -> Self {
-        Self(vec![(Instant::FIRST, End::Never)])
+        Self(Cow::Borrowed(&ALWAYS))
     }
 
     /// Whether `at` lies in one of the intervals.
@@ -272,7 +276,7 @@ impl Rules {
             .filter(|(start, end)| end.is_after(*start))
             .collect();
         intervals.sort_unstable();
-        Inclusion(union(intervals))
+        Inclusion(union(intervals).into())
     }
 
     /// The products that include `resource` at `at`, the one of its own name among them.
@@ -357,7 +361,7 @@ mod tests {
             (at(5), End::At(at(7))),
             (at(9), End::Never),
         ];
-        let inclusion = Inclusion(spans.into());
+        let inclusion = Inclusion(spans.to_vec().into());
         assert_eq!(bounds(&inclusion), [at(3), at(5), at(7), at(9)]);
         let covered = |micros: i64| inclusion.covers(at(micros));
         assert_eq!(

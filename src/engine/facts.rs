@@ -204,7 +204,8 @@ pub(crate) fn linked_ids(
     user: &UserId,
     known_at: Option<RecordedAt>,
 ) -> Result<BTreeSet<UserId>, StoreError> {
-    let mut ids = BTreeSet::from([user.clone()]);
+    let mut ids = BTreeSet::new();
+    ids.insert(user.clone());
     let mut next = Some(user.clone());
     let mut unvisited = Vec::new();
     while let Some(id) = next {

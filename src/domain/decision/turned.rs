@@ -42,7 +42,7 @@ impl View<'_> {
                 add(live.start, live.paid_until);
             }
         }
-        for inclusion in self.inclusions.values() {
+        for (_, inclusion) in &self.inclusions {
             for (start, end) in inclusion.within(Instant::FIRST, End::Never) {
                 add(start, end);
             }
