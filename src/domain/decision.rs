@@ -25,7 +25,7 @@ mod turned;
 mod verdicts;
 
 pub use turned::turned_at;
-pub use verdicts::{Holdings, SegmentOf, VerdictChange, VerdictWalk, verdict_changes};
+pub use verdicts::{Holdings, SegmentOf, VerdictChange, VerdictWalk};
 
 /// Does `user` have access to `resource` at `at`, judging by what was recorded up to `as_of`?
 #[derive(Clone, Debug, PartialEq, Eq)]

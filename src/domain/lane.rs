@@ -78,7 +78,7 @@ pub fn parts(segments: &[Segment]) -> Vec<Part> {
         };
         // What was paid may reach beyond the segment, or have ended before it.
         let paid_until = live.paid_until.max(End::At(start)).min(end);
-        if !live.suspended && !live.parent_ended {
+        if !live.is_withheld() {
             push(&mut parts, live, PartKind::Active, start, paid_until);
             if let End::At(paid_until) = paid_until {
                 push(&mut parts, live, PartKind::Grace, paid_until, end);

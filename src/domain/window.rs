@@ -94,8 +94,7 @@ impl<User, Product> Segment<User, Product> {
 
     /// When the grant gives access here.
     pub fn access(&self) -> Option<(&LivePhase<User, Product>, Instant, End)> {
-        self.term()
-            .filter(|(live, ..)| !live.suspended && !live.parent_ended)
+        self.term().filter(|(live, ..)| !live.is_withheld())
     }
 }
 
@@ -198,6 +197,13 @@ pub fn segments(
         }
     }
     segments
+}
+
+impl<User, Product> LivePhase<User, Product> {
+    /// Whether a block or the parent keeps what is given from being access.
+    pub(crate) fn is_withheld(&self) -> bool {
+        self.suspended || self.parent_ended
+    }
 }
 
 impl LiveStanding {

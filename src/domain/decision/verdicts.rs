@@ -57,16 +57,6 @@ impl Holdings for Person {
     }
 }
 
-/// How the verdict goes on a resource that, of what the person ever held, `product` alone includes, and always; ascending.
-///
-/// It is what [`decide`](super::decide) says at each instant, found in one walk through time. Before the first change
-/// nothing of the product has begun: [`DenyReason::NotYet`] if access begins later, else [`DenyReason::NeverGranted`].
-pub fn verdict_changes<H: Holdings>(holdings: &H, product: &H::Product) -> Vec<VerdictChange> {
-    let mut changes = Vec::with_capacity(8);
-    VerdictWalk::default().each_change(holdings, product, |change| changes.push(change));
-    changes
-}
-
 /// Walks through time, with what it needs of memory kept from one walk to the next.
 #[derive(Debug, Default)]
 pub struct VerdictWalk {
@@ -75,7 +65,11 @@ pub struct VerdictWalk {
 }
 
 impl VerdictWalk {
-    /// Tells of each of the [`verdict_changes`].
+    /// Tells how the verdict goes on a resource that, of what the person ever held, `product` alone includes, and always;
+    /// ascending.
+    ///
+    /// It is what [`decide`](super::decide) says at each instant, found in one walk through time. Before the first change
+    /// nothing of the product has begun: [`DenyReason::NotYet`] if access begins later, else [`DenyReason::NeverGranted`].
     pub fn each_change<H: Holdings>(
         &mut self,
         holdings: &H,
@@ -243,7 +237,7 @@ fn gives<H: Holdings>(
 
 fn may_be_withheld<User, Product>(segment: &Segment<User, Product>) -> bool {
     match &segment.phase {
-        Phase::Live(live) => live.suspended || live.parent_ended,
+        Phase::Live(live) => live.is_withheld(),
         Phase::Over { .. } => false,
     }
 }
@@ -446,7 +440,8 @@ mod tests {
         #[test]
         fn the_walk_says_what_is_decided_at_each_instant(person in person()) {
             let product: ProductName = "p".parse().unwrap();
-            let changes = verdict_changes(&person, &product);
+            let mut changes: Vec<VerdictChange> = Vec::new();
+            VerdictWalk::default().each_change(&person, &product, |change| changes.push(change));
             prop_assert!(changes.is_sorted_by(|one, next| one.at < next.at && one.verdict != next.verdict));
             for instant in -1..=LAST + 1 {
                 let decision = decided(&person, at(instant));
