@@ -40,7 +40,9 @@ const OF_LIVE: u8 = CANCELLED | SUSPENDED | PARENT_ENDED | SAME_USER | SAME_PROD
 const OF_OVER: u8 = OVER | HOW | SAME_USER | HAS_HOLDER;
 
 /// What distances are counted in, in microseconds: the first of these that measures one wholly.
-const UNITS: [i64; 3] = [24 * 60 * 60 * 1_000_000, 1_000_000, 1];
+const UNITS: [i64; 3] = [DAY, SECOND, 1];
+const DAY: i64 = 24 * 60 * 60 * SECOND;
+const SECOND: i64 = 1_000_000;
 /// A distance is preceded by the place of its unit.
 const UNIT_BITS: u32 = 2;
 const UNIT_MASK: u64 = (1 << UNIT_BITS) - 1;
@@ -201,15 +203,21 @@ fn put_difference(bytes: &mut Vec<u8>, micros: i64, nearby: i64) {
 
 /// The distance between two instants: the place of its unit in the lowest bits, then its sign, so that short ones stay short.
 fn difference(micros: i64, nearby: i64) -> u64 {
-    let difference = micros.wrapping_sub(nearby);
-    let measures = |unit: &i64| difference.checked_rem(*unit) == Some(0);
-    let (place, unit) = (0..)
-        .zip(UNITS)
-        .find(|(_, unit)| measures(unit))
-        .unwrap_or((UNIT_MASK, 1));
-    let count = difference.checked_div(unit).unwrap_or_default();
+    let (place, count) = measured(micros.wrapping_sub(nearby));
     let signed = ((count << 1) ^ (count >> 63)).cast_unsigned();
     signed << UNIT_BITS | place
+}
+
+/// The place of the first unit that measures a distance wholly, and how many of it that is.
+fn measured(micros: i64) -> (u64, i64) {
+    // Divided by what the compiler knows, which is several times as fast.
+    if micros % SECOND != 0 {
+        (2, micros)
+    } else if micros % DAY != 0 {
+        (1, micros / SECOND)
+    } else {
+        (0, micros / DAY)
+    }
 }
 
 /// Zero stands for no end.

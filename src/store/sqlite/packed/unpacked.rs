@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use super::{
     CANCELLED, FORM, HAS_HOLDER, HOW, HOWS, Last, OF_LIVE, OF_OVER, OVER, PARENT_ENDED,
     PackedError, SAME_PRODUCT, SAME_START, SAME_USER, SUSPENDED, UNIT_BITS, UNIT_MASK, UNITS,
-    near_end, nearby,
+    measured, near_end, nearby,
 };
 use crate::domain::id::{LONGEST_ID, ProductName, UserId};
 use crate::domain::time::{End, Instant};
@@ -382,11 +382,7 @@ fn instant(number: u64, nearby: i64) -> Result<Instant, PackedError> {
     let unit = UNITS.get(place).ok_or(PackedError::Form)?;
     let count = signed(number >> UNIT_BITS);
     let micros = count.checked_mul(*unit).ok_or(PackedError::Form)?;
-    let longer = UNITS.get(..place).unwrap_or_default();
-    if longer
-        .iter()
-        .any(|longer| micros.checked_rem(*longer) == Some(0))
-    {
+    if measured(micros).0 != number & UNIT_MASK {
         return Err(PackedError::Form);
     }
     let micros = nearby.checked_add(micros).ok_or(PackedError::Form)?;
