@@ -53,7 +53,7 @@ impl Incidence<'_> {
     /// The grant is stated anew while it is live.
     pub(super) fn restate(
         &self,
-        mut live: Live,
+        mut live: Box<Live>,
         granted: &Granted,
         note: &mut impl FnMut(Anomaly),
     ) -> State {
@@ -70,7 +70,7 @@ impl Incidence<'_> {
         self.take_over(&mut live, granted);
         let bought_from = granted.from.unwrap_or(self.at).max(self.at);
         live.record_named_period(granted.period_key.as_ref(), bought_from);
-        State::Live(Box::new(live))
+        State::Live(live)
     }
 
     /// What a `granted` states about the grant, whatever was known of it.

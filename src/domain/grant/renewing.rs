@@ -51,7 +51,7 @@ impl Incidence<'_> {
 
     pub(super) fn renew(
         &self,
-        mut live: Live,
+        mut live: Box<Live>,
         until: Option<Instant>,
         period: Option<Period>,
         name: Option<&PeriodName>,
@@ -59,7 +59,7 @@ impl Incidence<'_> {
     ) -> State {
         let key = self.period_key(name);
         if live.periods.contains_key(&key) {
-            return State::Live(Box::new(live));
+            return State::Live(live);
         }
         live.period = period.or(live.period);
         let paid_before = live.paid_until;
@@ -80,7 +80,7 @@ impl Incidence<'_> {
                 }
                 let Some(period) = live.period else {
                     note(Anomaly::NoPeriod);
-                    return State::Live(Box::new(live));
+                    return State::Live(live);
                 };
                 self.add_period(&mut live, period)
             }
@@ -89,7 +89,7 @@ impl Incidence<'_> {
         live.periods.insert(key, Bought { start, end });
         live.cancelled = None;
         live.renewed = true;
-        State::Live(Box::new(live))
+        State::Live(live)
     }
 
     /// Adds one period to what was paid, and gives the start of what it bought.

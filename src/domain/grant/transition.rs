@@ -34,7 +34,7 @@ impl State {
         let mut note = |anomaly| anomalies.push(anomaly);
         match (self, change) {
             (Self::Absent, Change::Granted(granted)) => on.open(granted, None, &mut note),
-            (Self::Live(live), Change::Granted(granted)) => on.restate(*live, granted, &mut note),
+            (Self::Live(live), Change::Granted(granted)) => on.restate(live, granted, &mut note),
             (Self::Over(over), Change::Granted(granted)) => {
                 if over.is_barred_for(on.source) {
                     note(Anomaly::Barred);
@@ -84,7 +84,7 @@ impl State {
                     period,
                     period_key,
                 },
-            ) => on.renew(*live, *until, *period, period_key.as_ref(), &mut note),
+            ) => on.renew(live, *until, *period, period_key.as_ref(), &mut note),
             (
                 Self::Over(over),
                 Change::Renewed {
