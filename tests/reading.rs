@@ -99,7 +99,7 @@ counted! {
     fn key_holder(source: &SourceName, key: &DedupeKey) -> Option<Position>;
     fn parked_with_key(source: &SourceName, key: &DedupeKey) -> Vec<Parked>;
     fn latest_packet(source: &SourceName, grant: &GrantKey) -> Option<Packet>;
-    fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+    fn grant_events_after(grant: &GrantId, after: Position) -> Vec<RecordedEvent>;
     fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
     fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
     fn grants_naming(user: &UserId) -> Vec<GrantId>;

@@ -13,7 +13,7 @@ use super::id::{
 };
 use super::time::{EffectiveAt, End, Instant, Period, RecordedAt};
 
-pub(crate) mod tag_first;
+pub(crate) mod written;
 
 /// One canonical statement and when it holds. A delivery yields none, one or several.
 #[derive(Clone, Debug, PartialEq, Eq)]

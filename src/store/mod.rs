@@ -214,7 +214,15 @@ pub trait Snapshot {
     ) -> Result<Option<Packet>, StoreError>;
 
     /// Every event that names the grant, in the order it was recorded.
-    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError>;
+    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.grant_events_after(grant, Position::default())
+    }
+    /// As [`Snapshot::grant_events`], only those that entries after a position recorded.
+    fn grant_events_after(
+        &self,
+        grant: &GrantId,
+        after: Position,
+    ) -> Result<Vec<RecordedEvent>, StoreError>;
     /// Calls `each` with every grant that events name and with all its events, as [`Snapshot::grant_events`] gives them, until
     /// it says `false`: the grants sorted, or in the opposite order.
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError>;
@@ -391,6 +399,14 @@ pub trait Transaction: Snapshot {
         &mut self,
         grant: &GrantId,
         projection: Option<&Projection>,
+    ) -> Result<(), StoreError>;
+    /// As [`Transaction::project`] of a grant that has a projection already, in which events named somebody and which had these
+    /// windows: what it was need not be read then.
+    fn project_after(
+        &mut self,
+        grant: &GrantId,
+        before: &[Window],
+        projection: &Projection,
     ) -> Result<(), StoreError>;
     /// As [`Transaction::project`], but takes nothing that is stored of the grant on trust: all of it is compared, and replaced
     /// if anything differs. Says whether it did.

@@ -182,7 +182,7 @@ macro_rules! snapshot {
 
 snapshot!(Altered {
     forwarded! {
-        fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+        fn grant_events_after(grant: &GrantId, after: Position) -> Vec<RecordedEvent>;
         fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn segments_naming(user: &UserId) -> Vec<(GrantId, Vec<Segment>)>;
@@ -192,8 +192,8 @@ snapshot!(Altered {
 });
 
 snapshot!(Seen {
-    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut events = self.inner.grant_events(grant)?;
+    fn grant_events_after(&self, grant: &GrantId, after: Position) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut events = self.inner.grant_events_after(grant, after)?;
         (self.seam.events)(&mut events);
         Ok(events)
     }
@@ -252,6 +252,16 @@ impl Transaction for Altered<'_> {
         let mut projection = projection.cloned();
         projection.iter_mut().for_each(self.seam.project);
         self.inner.project(grant, projection.as_ref())
+    }
+    fn project_after(
+        &mut self,
+        grant: &GrantId,
+        before: &[Window],
+        projection: &Projection,
+    ) -> Result<(), StoreError> {
+        let mut projection = projection.clone();
+        (self.seam.project)(&mut projection);
+        self.inner.project_after(grant, before, &projection)
     }
     fn mend(
         &mut self,

@@ -148,7 +148,7 @@ impl Tables {
     /// Adds the projection of every grant. None is kept of any other.
     fn sum(&self, sums: &mut ProjectionSums) {
         for (grant, places) in &self.by_grant {
-            let events = events_at(self, Some(places));
+            let events = events_at(self, places);
             let users = events.iter().flat_map(|it| it.event.statement.users());
             let users: BTreeSet<UserId> = users.cloned().collect();
             sums.add(grant, &users, self.projections.get(grant));
@@ -199,10 +199,12 @@ impl Tables {
 }
 
 /// The events of some places, in the order they were recorded.
-fn events_at(tables: &Tables, places: Option<&BTreeSet<Place>>) -> Vec<RecordedEvent> {
+fn events_at<'a>(
+    tables: &Tables,
+    places: impl IntoIterator<Item = &'a Place>,
+) -> Vec<RecordedEvent> {
     places
         .into_iter()
-        .flatten()
         .filter_map(|place| tables.event(*place))
         .collect()
 }

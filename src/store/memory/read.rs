@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Tables, events_at};
+use super::{Place, Tables, events_at};
 use crate::domain::delivery::Outcome;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{
@@ -107,8 +107,14 @@ impl Snapshot for Tables {
         Ok(self.packets.get(&(source.clone(), grant.clone())).cloned())
     }
 
-    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
-        Ok(events_at(self, self.by_grant.get(grant)))
+    fn grant_events_after(
+        &self,
+        grant: &GrantId,
+        after: Position,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let places = self.by_grant.get(grant).into_iter().flatten();
+        let is_after = |(position, _): &&Place| *position > after;
+        Ok(events_at(self, places.filter(is_after)))
     }
 
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
@@ -118,7 +124,7 @@ impl Snapshot for Tables {
             Order::Descending => grants.next_back(),
         };
         while let Some((grant, places)) = next()
-            && each(grant.clone(), events_at(self, Some(places)))?
+            && each(grant.clone(), events_at(self, places))?
         {}
         Ok(())
     }
@@ -128,7 +134,7 @@ impl Snapshot for Tables {
         source: &SourceName,
         user: &UserId,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut events = events_at(self, self.by_user.get(user));
+        let mut events = events_at(self, self.by_user.get(user).into_iter().flatten());
         events.retain(|event| match &event.event.statement {
             Statement::User(statement) => statement.source == *source && statement.user == *user,
             Statement::Grant(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => false,
@@ -137,7 +143,7 @@ impl Snapshot for Tables {
     }
 
     fn grants_naming(&self, user: &UserId) -> Result<Vec<GrantId>, StoreError> {
-        let events = events_at(self, self.by_user.get(user));
+        let events = events_at(self, self.by_user.get(user).into_iter().flatten());
         let grants: BTreeSet<GrantId> = events
             .into_iter()
             .filter_map(|event| match event.event.statement {
@@ -242,7 +248,7 @@ impl Snapshot for Tables {
             }),
             Statement::Grant(_) | Statement::User(_) | Statement::Withdrawal { .. } => None,
         };
-        let events = events_at(self, self.by_user.get(user));
+        let events = events_at(self, self.by_user.get(user).into_iter().flatten());
         Ok(events.into_iter().filter_map(link).collect())
     }
 

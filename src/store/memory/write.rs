@@ -282,6 +282,15 @@ impl Transaction for Session<'_> {
         Ok(())
     }
 
+    fn project_after(
+        &mut self,
+        grant: &GrantId,
+        _before: &[Window],
+        projection: &Projection,
+    ) -> Result<(), StoreError> {
+        self.project(grant, Some(projection))
+    }
+
     fn mend(
         &mut self,
         grant: &GrantId,
@@ -386,7 +395,7 @@ impl Snapshot for Session<'_> {
         fn key_holder(source: &SourceName, key: &DedupeKey) -> Option<Position>;
         fn parked_with_key(source: &SourceName, key: &DedupeKey) -> Vec<Parked>;
         fn latest_packet(source: &SourceName, grant: &GrantKey) -> Option<Packet>;
-        fn grant_events(grant: &GrantId) -> Vec<RecordedEvent>;
+        fn grant_events_after(grant: &GrantId, after: Position) -> Vec<RecordedEvent>;
         fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn grants_naming(user: &UserId) -> Vec<GrantId>;

@@ -130,6 +130,18 @@ impl Session<'_> {
         self.replace_anomalies(grant, &new.anomalies)
     }
 
+    /// Replaces a projection that lies beside users and has these windows.
+    pub(super) fn replace_known(
+        &self,
+        grant: &GrantId,
+        before: &[Window],
+        new: &Projection,
+    ) -> Result<(), StoreError> {
+        self.tell_segments(grant, &new.users, &new.segments)?;
+        self.replace_windows(grant, before, &new.windows)?;
+        self.replace_anomalies(grant, &new.anomalies)
+    }
+
     fn put_grant(&self, grant: &GrantId, new: &Projection) -> Result<(), StoreError> {
         let [source, key] = of_grant(grant);
         let segments = pack_of_nobody(&new.users, &new.segments);

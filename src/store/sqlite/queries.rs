@@ -1,6 +1,6 @@
 //! The statements that read. Every one is a look-up in an index; `plans.rs` checks it.
 
-use super::rows::{entry_columns, event_columns, event_columns_but_withdrawn_at};
+use super::rows::{entry_columns, event_columns, withdrawn_at};
 use crate::store::{EntryFilter, Order};
 
 pub(super) const HEAD: &str = "SELECT position, recorded_at, hash FROM deliveries \
@@ -36,22 +36,24 @@ pub(super) const PARKED_AFTER: &str = "SELECT q.position, q.settled, q.settled_b
      WHERE q.position > ?1 ORDER BY q.position LIMIT ?2";
 pub(super) const LATEST_PACKET: &str =
     "SELECT dedupe_key, text_digest FROM packets WHERE source = ?1 AND grant_key = ?2";
-pub(super) const GRANT_EVENTS: &str = concat!(
+pub(super) const GRANT_EVENTS_AFTER: &str = concat!(
     "SELECT ",
-    event_columns!(),
-    " FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
+    event_columns!(of_grant),
+    " FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 AND e.position > ?3 \
+     ORDER BY e.position, e.event_index"
 );
-/// As [`GRANT_EVENTS`], where nothing was ever withdrawn.
-pub(super) const GRANT_EVENTS_ALL_STANDING: &str = concat!(
+/// As [`GRANT_EVENTS_AFTER`], where nothing was ever withdrawn.
+pub(super) const GRANT_EVENTS_AFTER_ALL_STANDING: &str = concat!(
     "SELECT ",
-    event_columns_but_withdrawn_at!(),
-    "NULL FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 ORDER BY e.position, e.event_index"
+    event_columns!(of_grant, all_standing),
+    " FROM events e WHERE e.source = ?1 AND e.grant_key = ?2 AND e.position > ?3 \
+     ORDER BY e.position, e.event_index"
 );
-/// Every event that names a grant, those of one grant together. As [`GRANT_EVENTS`] or [`GRANT_EVENTS_ALL_STANDING`].
+/// Every event that names a grant, those of one grant together. As [`GRANT_EVENTS_AFTER`] or [`GRANT_EVENTS_AFTER_ALL_STANDING`].
 pub(super) fn events_by_grant(order: Order, has_withdrawals: bool) -> String {
     let columns = match has_withdrawals {
-        true => event_columns!(),
-        false => concat!(event_columns_but_withdrawn_at!(), "NULL"),
+        true => event_columns!(of_grant),
+        false => event_columns!(of_grant, all_standing),
     };
     let order = match order {
         Order::Ascending => "e.source, e.grant_key, e.position, e.event_index",

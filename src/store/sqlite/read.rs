@@ -10,7 +10,7 @@ use super::of_grant::of_grant;
 use super::packed::column;
 use super::queries::{
     ANOMALIES_FROM, BATCH, CHILDREN, COUNT_ERASED, COUNT_USERS, ENTRIES_AFTER, ENTRY, ERASURES,
-    EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS, GRANT_EVENTS_ALL_STANDING,
+    EVENTS_OF, FORMER_KEY, FORMER_KEYS, GRANT, GRANT_EVENTS_AFTER, GRANT_EVENTS_AFTER_ALL_STANDING,
     GRANTS_AFTER, GRANTS_NAMING, HOLDERS_AFTER, IS_NAMED, KEY_HOLDER, LATEST_PACKET, LINKED_AFTER,
     LINKS_OF_ALIAS, LINKS_OF_USER, PACKETS_AFTER, PARKED, PARKED_AFTER, PARKED_MENTIONING,
     PARKED_WITH_KEY, POSITION_AT, PROJECTED_AFTER, SEGMENTS_AFTER, SEGMENTS_NAMING, USER_EVENTS,
@@ -104,12 +104,17 @@ impl Snapshot for Session<'_> {
         })
     }
 
-    fn grant_events(&self, grant: &GrantId) -> Result<Vec<RecordedEvent>, StoreError> {
+    fn grant_events_after(
+        &self,
+        grant: &GrantId,
+        after: Position,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
         let sql = match self.has(Rare::Withdrawal)? {
-            true => GRANT_EVENTS,
-            false => GRANT_EVENTS_ALL_STANDING,
+            true => GRANT_EVENTS_AFTER,
+            false => GRANT_EVENTS_AFTER_ALL_STANDING,
         };
-        self.events(sql, of_grant(grant))
+        let [source, key] = of_grant(grant);
+        self.events(sql, params![source, key, rows::number(after)])
     }
 
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::domain::delivery::{Outcome, Reason};
 use crate::domain::event::{
-    Change, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement, tag_first,
+    Change, Event, EventKey, GrantStatement, RecordedEvent, Statement, UserStatement, written,
 };
 use crate::domain::grant::Anomaly;
 use crate::domain::id::{
@@ -270,24 +270,38 @@ pub(super) fn settled_columns(settled: &Settled) -> (&'static str, Option<i64>) 
 const LINKED: &str = "linked";
 const WITHDRAWN: &str = "withdrawn";
 
-macro_rules! event_columns_but_withdrawn_at {
-    () => {
-        "e.source, e.grant_key, e.position, e.event_index, e.change, e.effective_at, e.recorded_at, e.sequence, \
-         e.delivery_source, e.dedupe_key, e.user_id, e.other_user_id, e.product, e.statement, "
-    };
-}
-pub(super) use event_columns_but_withdrawn_at;
-
+/// The columns of an event: all of any event, or those that an event of a grant has. What is left out is null.
 macro_rules! event_columns {
-    () => {
+    ($change:literal, $other_user_id:literal, $withdrawn_at:expr) => {
         concat!(
-            event_columns_but_withdrawn_at!(),
-            "(SELECT w.recorded_at FROM withdrawals w WHERE w.source = e.delivery_source \
-             AND w.dedupe_key = e.dedupe_key AND e.change <> 'withdrawn')"
+            "e.source, e.grant_key, e.position, e.event_index, ",
+            $change,
+            ", e.effective_at, e.recorded_at, e.sequence, e.delivery_source, e.dedupe_key, e.user_id, ",
+            $other_user_id,
+            ", e.product, e.statement, ",
+            $withdrawn_at
         )
+    };
+    () => {
+        event_columns!("e.change", "e.other_user_id", withdrawn_at!())
+    };
+    (of_grant) => {
+        event_columns!("NULL", "NULL", withdrawn_at!())
+    };
+    // Where nothing was ever withdrawn.
+    (of_grant, all_standing) => {
+        event_columns!("NULL", "NULL", "NULL")
     };
 }
 pub(super) use event_columns;
+
+macro_rules! withdrawn_at {
+    () => {
+        "(SELECT w.recorded_at FROM withdrawals w WHERE w.source = e.delivery_source \
+         AND w.dedupe_key = e.dedupe_key AND e.change <> 'withdrawn')"
+    };
+}
+pub(super) use withdrawn_at;
 
 /// The row of `event_columns!`. It comes after that of another event, if `before` is there: of one grant, many ids are the same.
 pub(super) fn event_after(row: &Row<'_>, before: Option<&RecordedEvent>) -> Result<RecordedEvent> {
@@ -358,13 +372,10 @@ fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
     }
 }
 
-/// The change of a grant: its name comes first, unless another program wrote it.
+/// The change of a grant. What is not written as Tenure writes it, another program wrote, or an id in it has to be escaped.
 fn change(row: &Row<'_>, column: usize) -> Result<Change> {
-    let mut deserializer = serde_json::Deserializer::from_str(row.text(column)?);
-    match tag_first::change(&mut deserializer).and_then(|it| deserializer.end().map(|()| it)) {
-        Ok(change) => Ok(change),
-        Err(_) => row.json(column),
-    }
+    let written = written::change(row.text(column)?);
+    written.map_or_else(|| row.json(column), Ok)
 }
 
 /// The columns in which a statement is kept.

@@ -9,6 +9,7 @@ use super::{Session, must_reopen};
 use crate::domain::delivery::Outcome;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{GrantId, GrantKey, Position, SourceName};
+use crate::domain::window::Window;
 use crate::store::chain::{self, Hash};
 use crate::store::{
     BatchMark, EntryKind, FormerKey, Head, NewEntry, Packet, Projected, Projection, Redaction,
@@ -123,6 +124,15 @@ impl Transaction for Session<'_> {
         projection: Option<&Projection>,
     ) -> Result<(), StoreError> {
         self.replace_projection(grant, projection)
+    }
+
+    fn project_after(
+        &mut self,
+        grant: &GrantId,
+        before: &[Window],
+        projection: &Projection,
+    ) -> Result<(), StoreError> {
+        self.replace_known(grant, before, projection)
     }
 
     fn mend(
