@@ -23,6 +23,7 @@ mod grants;
 mod holders;
 mod index;
 mod log;
+mod long_grants;
 mod model;
 mod regressions;
 mod remembered;

@@ -17,7 +17,7 @@ mod contradiction;
 use contradiction::Said;
 
 /// What the fold of a grant yields.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folded {
     /// The state after the last event.
     pub state: State,
@@ -100,7 +100,21 @@ impl Standing {
 /// `events` must be in [`RecordedEvent::fold_order`]; events that speak of something else are passed over. The result
 /// depends on nothing but the arguments.
 pub fn fold(grant: &GrantId, events: &[RecordedEvent], policy: &Policy) -> Folded {
-    fold_observed(grant, events, policy, &mut |_, _, _| {})
+    fold_on(Folded::default(), grant, events, policy)
+}
+
+/// Goes on from what earlier events of the grant came to: the result is that of [`fold`] of all of them, but its anomalies are
+/// those of `events` alone, and `before` needs none.
+///
+/// Every one of `events` must take effect after the last instant at which one of the earlier events does: at one instant they
+/// may contradict each other.
+pub fn fold_on(
+    before: Folded,
+    grant: &GrantId,
+    events: &[RecordedEvent],
+    policy: &Policy,
+) -> Folded {
+    observed(before, grant, events, policy, &mut |_, _, _| {})
 }
 
 /// As [`fold`]; `observe` is told the place of each event, the state after it, and the anomalies it left.
@@ -110,8 +124,21 @@ pub fn fold_observed(
     policy: &Policy,
     observe: &mut dyn FnMut(usize, &State, &[Anomaly]),
 ) -> Folded {
-    let mut state = State::Absent;
-    let mut history: Vec<Span> = Vec::new();
+    observed(Folded::default(), grant, events, policy, observe)
+}
+
+fn observed(
+    before: Folded,
+    grant: &GrantId,
+    events: &[RecordedEvent],
+    policy: &Policy,
+    observe: &mut dyn FnMut(usize, &State, &[Anomaly]),
+) -> Folded {
+    let Folded {
+        mut state,
+        mut history,
+        ..
+    } = before;
     let mut anomalies = Vec::new();
     let mut left = Vec::new();
     let (mut instant, mut said) = (None, Said::default());

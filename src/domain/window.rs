@@ -170,13 +170,32 @@ pub fn segments(
     blocks: &BTreeMap<UserId, BlockHistory>,
     parents: &BTreeMap<GrantKey, ParentAccess>,
 ) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::with_capacity(history.len());
+    let mut segments = Vec::with_capacity(history.len());
+    cut(&mut segments, history, blocks, parents);
+    segments
+}
+
+/// Adds to the segments of a history those of the spans that come after it, where neither blocks on holders nor parents play a
+/// part: what comes later then alters only until when the last one reaches.
+pub fn add_segments(segments: &mut Vec<Segment>, later: &[Span]) {
+    if let (Some(last), Some(next)) = (segments.last_mut(), later.first()) {
+        last.to = last.to.min(End::At(next.from));
+    }
+    cut(segments, later, &BTreeMap::new(), &BTreeMap::new());
+}
+
+fn cut(
+    segments: &mut Vec<Segment>,
+    history: &[Span],
+    blocks: &BTreeMap<UserId, BlockHistory>,
+    parents: &BTreeMap<GrantKey, ParentAccess>,
+) {
+    let mut push = |from, to, phase: Phase| match segments.last_mut() {
+        Some(last) if last.to == End::At(from) && last.phase == phase => last.to = to,
+        Some(_) | None => segments.push(Segment { from, to, phase }),
+    };
     let ends = history.iter().skip(1).map(|span| End::At(span.from));
     for (span, to) in history.iter().zip(ends.chain([End::Never])) {
-        let mut push = |from, to, phase: Phase| match segments.last_mut() {
-            Some(last) if last.to == End::At(from) && last.phase == phase => last.to = to,
-            Some(_) | None => segments.push(Segment { from, to, phase }),
-        };
         match &span.standing {
             Standing::Absent => {}
             Standing::Over { how, holder } => {
@@ -186,17 +205,20 @@ pub fn segments(
             Standing::Live(live) => {
                 let on_holder = blocks.get(&live.user);
                 let parent = live.parent.as_ref().map(|key| parents.get(key));
-                for (from, to) in pieces(span.from, to, on_holder, parent.flatten()) {
+                let cuts = cuts(span.from, to, on_holder, parent.flatten());
+                let mut from = span.from;
+                for cut in cuts.iter().copied().map(Some).chain([None]) {
                     let suspended =
                         live.blocked || on_holder.is_some_and(|blocks| blocks.blocks_at(from));
                     let parent_ended = parent
                         .is_some_and(|parent| !parent.is_some_and(|access| access.covers(from)));
-                    push(from, to, Phase::Live(live.phase(suspended, parent_ended)));
+                    let phase = Phase::Live(live.phase(suspended, parent_ended));
+                    push(from, cut.map_or(to, End::At), phase);
+                    from = cut.unwrap_or(from);
                 }
             }
         }
     }
-    segments
 }
 
 impl<User, Product> LivePhase<User, Product> {
@@ -221,13 +243,13 @@ impl LiveStanding {
     }
 }
 
-/// `[from, to)` cut wherever a block on the holder or the access of the parent may change.
-fn pieces(
+/// The instants within `[from, to)` at which a block on the holder or the access of the parent may change; mostly none.
+fn cuts(
     from: Instant,
     to: End,
     blocks: Option<&BlockHistory>,
     parent: Option<&ParentAccess>,
-) -> Vec<(Instant, End)> {
+) -> Vec<Instant> {
     let block_changes = blocks.into_iter().flat_map(BlockHistory::changes);
     let parent_changes = parent.into_iter().flat_map(ParentAccess::boundaries);
     let mut cuts: Vec<Instant> = block_changes
@@ -236,9 +258,7 @@ fn pieces(
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
-    let starts = [from].into_iter().chain(cuts.iter().copied());
-    let ends = cuts.iter().copied().map(End::At).chain([to]);
-    starts.zip(ends).collect()
+    cuts
 }
 
 /// The windows of a grant: sorted, disjoint, not empty; access that goes on unchanged is one window.

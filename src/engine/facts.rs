@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::domain::decision::Person;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::fold::{BlockHistory, Folded, fold};
-use crate::domain::grant::{Anomaly, State};
-use crate::domain::id::{GrantId, ResourceName, UserId};
+use crate::domain::grant::Anomaly;
+use crate::domain::id::{GrantId, GrantKey, ResourceName, UserId};
 use crate::domain::rules::{Policy, Rules};
 use crate::domain::time::RecordedAt;
 use crate::domain::window::{ParentAccess, Segment, segments, windows};
@@ -132,13 +132,13 @@ pub(crate) fn project(
     Ok(projected.map(|(_, projection)| projection))
 }
 
-/// As [`project`], of facts that were loaded with the same rules and knowledge, with the state after the last event.
+/// As [`project`], of facts that were loaded with the same rules and knowledge, with their fold.
 pub(crate) fn project_facts(
     snapshot: &dyn Snapshot,
     facts: &GrantFacts,
     rules: &Rules,
     known_at: Option<RecordedAt>,
-) -> Result<Option<(State, Projection)>, StoreError> {
+) -> Result<Option<(Folded, Projection)>, StoreError> {
     if facts.events.is_empty() {
         return Ok(None);
     }
@@ -150,18 +150,9 @@ pub(crate) fn project_facts(
         parents.insert(parent.key, access);
     }
     let segments = segments(&folded.history, &facts.blocks, &parents);
-    let mut anomalies: Vec<RecordedAnomaly> = folded
-        .anomalies
-        .iter()
-        .filter_map(|(place, anomaly)| Some((facts.events.get(*place)?, *anomaly)))
-        .chain(nested_parents(facts, &parents))
-        .map(|(recorded, anomaly)| RecordedAnomaly {
-            position: recorded.position,
-            index: recorded.key.index,
-            anomaly,
-            grant: facts.grant.clone(),
-        })
-        .collect();
+    let mut anomalies = recorded_anomalies(&facts.grant, &facts.events, &folded);
+    let nested = nested_parents(facts, &parents);
+    anomalies.extend(nested.map(|event| left(&facts.grant, event, Anomaly::NestedParent)));
     anomalies.sort_unstable();
     anomalies.dedup();
     let projection = Projection {
@@ -170,22 +161,41 @@ pub(crate) fn project_facts(
         segments,
         anomalies,
     };
-    Ok(Some((folded.state, projection)))
+    Ok(Some((folded, projection)))
+}
+
+/// The anomalies that folding the events left, in no order.
+pub(super) fn recorded_anomalies(
+    grant: &GrantId,
+    events: &[RecordedEvent],
+    folded: &Folded,
+) -> Vec<RecordedAnomaly> {
+    let anomalies = folded.anomalies.iter();
+    let anomalies =
+        anomalies.filter_map(|(place, anomaly)| Some(left(grant, events.get(*place)?, *anomaly)));
+    anomalies.collect()
+}
+
+fn left(grant: &GrantId, event: &RecordedEvent, anomaly: Anomaly) -> RecordedAnomaly {
+    RecordedAnomaly {
+        position: event.position,
+        index: event.key.index,
+        anomaly,
+        grant: grant.clone(),
+    }
 }
 
 /// The events that name a parent which has a parent itself.
 fn nested_parents<'a>(
     facts: &'a GrantFacts,
-    parents: &'a BTreeMap<crate::domain::id::GrantKey, ParentAccess>,
-) -> impl Iterator<Item = (&'a RecordedEvent, Anomaly)> {
-    facts.events.iter().filter_map(|recorded| {
+    parents: &'a BTreeMap<GrantKey, ParentAccess>,
+) -> impl Iterator<Item = &'a RecordedEvent> {
+    facts.events.iter().filter(|recorded| {
         let Statement::Grant(statement) = &recorded.event.statement else {
-            return None;
+            return false;
         };
-        let parent = parents.get(statement.parent()?)?;
-        parent
-            .is_nested
-            .then_some((recorded, Anomaly::NestedParent))
+        let parent = statement.parent().and_then(|key| parents.get(key));
+        parent.is_some_and(|parent| parent.is_nested)
     })
 }
 

@@ -9,6 +9,7 @@ use super::erasing::lines::{ErasedLine, ErasureLine};
 use super::facts::rules_at;
 use super::ingest::{refuse_reserved, rules_entry};
 use super::line::read_line;
+use super::long_grants::LongGrants;
 use super::plan::put_in_force;
 use super::quarantine::{DISCARDED, Retried, discard, retry};
 use super::sources::source;
@@ -130,6 +131,7 @@ pub(crate) fn take_history(
     secrets: &Secrets,
     lines: Vec<HistoryLine>,
     now: Instant,
+    long_grants: &mut LongGrants,
 ) -> Result<Vec<Receipt>, EngineError> {
     let mut rules = rules_at(&transaction.rules()?, None);
     let mut receipts = Vec::with_capacity(lines.len());
@@ -139,12 +141,8 @@ pub(crate) fn take_history(
             HistoryLine::Delivery(delivery) => waiting.push(delivery),
             HistoryLine::OfFile(delivery) => waiting.push(of_known_source(delivery, &rules)),
             HistoryLine::Own(delivery, own) => {
-                receipts.extend(take(
-                    transaction,
-                    secrets,
-                    std::mem::take(&mut waiting),
-                    now,
-                )?);
+                let before = std::mem::take(&mut waiting);
+                receipts.extend(take(transaction, secrets, before, now, long_grants)?);
                 match record_again(transaction, secrets, &delivery, own, now)? {
                     Ok(receipt) => receipts.push(receipt),
                     Err(refusal) => waiting.push(refused(delivery, refusal)),
@@ -153,7 +151,7 @@ pub(crate) fn take_history(
             }
         }
     }
-    receipts.extend(take(transaction, secrets, waiting, now)?);
+    receipts.extend(take(transaction, secrets, waiting, now, long_grants)?);
     Ok(receipts)
 }
 

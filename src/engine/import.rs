@@ -216,8 +216,7 @@ impl<S: Store> Engine<S> {
         rows: &[SubscriberRow],
         now: Instant,
     ) -> Result<Vec<Imported>, EngineError> {
-        let secrets = &self.secrets;
-        self.store.write(|transaction| {
+        self.write_taking(|transaction, secrets, long_grants| {
             let rules = rules_at(&transaction.rules()?, None);
             let mut outcomes = Vec::with_capacity(rows.len());
             let mut deliveries = Vec::with_capacity(rows.len());
@@ -235,7 +234,8 @@ impl<S: Store> Engine<S> {
                 outcomes.push(None);
                 deliveries.push(delivery);
             }
-            let mut receipts = take(transaction, secrets, deliveries, now)?.into_iter();
+            let mut receipts =
+                take(transaction, secrets, deliveries, now, long_grants)?.into_iter();
             let imported = outcomes.into_iter().filter_map(|refusal| match refusal {
                 Some(refusal) => Some(Imported::Refused(refusal)),
                 None => receipts.next().map(Imported::Stated),

@@ -4,16 +4,17 @@ use serde_json::json;
 
 use super::delivery::{Delivery, Receipt};
 use super::history::{HistoryLine, take_history};
+use super::long_grants::LongGrants;
 use super::reading::{InForce, MANY, read_ahead};
 use super::taking::take;
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, Secrets};
 use crate::domain::delivery::{Outcome, Reason, Refusal};
 use crate::domain::id::{DedupeKey, Position, SourceName};
 use crate::domain::rules::Rules;
 use crate::domain::time::{Instant, RecordedAt};
 use crate::provider::digest;
 use crate::store::{
-    BatchMark, EntryKind, Hash, NewEntry, RunId, Store, StoreError, StoreReader as _,
+    BatchMark, EntryKind, Hash, NewEntry, RunId, Store, StoreError, StoreReader as _, Transaction,
 };
 
 /// A batch of the lines of a file, so that reading the file again after an interruption goes on where it stopped.
@@ -65,9 +66,9 @@ impl<S: Store> Engine<S> {
         now: Instant,
     ) -> Result<Vec<Receipt>, EngineError> {
         self.read_ahead(deliveries.iter_mut().collect());
-        let secrets = &self.secrets;
-        self.store
-            .write(|transaction| take(transaction, secrets, deliveries, now))
+        self.write_taking(|transaction, secrets, long_grants| {
+            take(transaction, secrets, deliveries, now, long_grants)
+        })
     }
 
     /// Takes a batch of lines of a file, unless it was taken before.
@@ -92,8 +93,7 @@ impl<S: Store> Engine<S> {
         now: Instant,
     ) -> Result<BatchReceipts, EngineError> {
         self.read_ahead(lines.iter_mut().filter_map(HistoryLine::delivery).collect());
-        let secrets = &self.secrets;
-        self.store.write(|transaction| {
+        self.write_taking(|transaction, secrets, long_grants| {
             if let Some(mark) = transaction.batch(&batch.run, batch.number)?
                 && mark.digest == batch.digest
             {
@@ -102,7 +102,7 @@ impl<S: Store> Engine<S> {
                     was_taken: true,
                 });
             }
-            let receipts = take_history(transaction, secrets, lines, now)?;
+            let receipts = take_history(transaction, secrets, lines, now, long_grants)?;
             if batch.is_last {
                 transaction.finish_run(&batch.run)?;
             } else {
@@ -118,6 +118,20 @@ impl<S: Store> Engine<S> {
                 was_taken: false,
             })
         })
+    }
+
+    /// Takes deliveries in one transaction, with the folds of long grants at hand.
+    pub(super) fn write_taking<T>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Transaction, &Secrets, &mut LongGrants) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        // If it fails they are gone: they hold what may not have been recorded.
+        let mut long_grants = std::mem::take(&mut self.long_grants);
+        let secrets = &self.secrets;
+        let work = |transaction: &mut dyn Transaction| work(transaction, secrets, &mut long_grants);
+        let done = self.store.write(work)?;
+        self.long_grants = long_grants;
+        Ok(done)
     }
 
     /// Reads deliveries before anybody has to wait, if they are many. What stands in the way of that, the transaction tells.

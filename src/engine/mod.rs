@@ -37,6 +37,7 @@ mod indexing;
 mod ingest;
 mod intake;
 mod line;
+mod long_grants;
 mod meeting;
 mod people;
 mod plan;
@@ -56,6 +57,7 @@ mod verify;
 
 use asking::Asking;
 use indexing::IndexedStore;
+use long_grants::LongGrants;
 use sources::{unknown_source, verified};
 
 pub use changes::{
@@ -115,6 +117,7 @@ pub struct Engine<S: Store> {
     asking: Asking<S::Reader>,
     store: IndexedStore<S>,
     secrets: Secrets,
+    long_grants: LongGrants,
 }
 
 /// Why the engine could not do what was asked.
@@ -179,6 +182,7 @@ impl<S: Store> Engine<S> {
             asking: Asking::by(store.reader()?),
             store: IndexedStore::new(store),
             secrets,
+            long_grants: LongGrants::default(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::facts::rules_at;
+use super::long_grants::LongGrants;
 use super::reading::{Read, decode};
 use super::repetition::{Holder, id_conflict, key_and_holder, naming_renamed};
 use super::sources::source;
@@ -279,7 +280,7 @@ fn record_retry(
         arrival_is_order: read.arrival_is_order,
     })?;
     transaction.settle(entry.position, &Settled::Retried(position))?;
-    project_all(transaction, rules, concerned)?;
+    project_all(transaction, rules, concerned, &mut LongGrants::default())?;
     Ok(Retried::Recorded {
         position,
         events: count,

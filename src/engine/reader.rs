@@ -304,10 +304,10 @@ fn view(
     as_of: Option<RecordedAt>,
 ) -> Result<Option<GrantView>, StoreError> {
     let projected = project_facts(snapshot, &facts, rules, as_of)?;
-    Ok(projected.map(|(state, projection)| GrantView {
+    Ok(projected.map(|(folded, projection)| GrantView {
         policy: facts.policy,
         grant: facts.grant,
-        state,
+        state: folded.state,
         windows: projection.windows,
     }))
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::delivery::{Delivery, Receipt};
-use super::facts::project;
 use super::line::StatedRefusal;
+use super::long_grants::LongGrants;
 use super::reading::{InForce, Read, unreadable};
 use super::repetition::{
     Holder, held_packet, id_conflict, key_and_holder, latest_packet, naming_renamed, renamed_key,
@@ -29,35 +29,44 @@ pub(crate) const RECEIVED_AT: &str = "received_at";
 const RECORDED_AT: &str = "recorded_at";
 
 /// Takes deliveries in order, then folds each grant they concern once.
-pub(crate) fn take(
+pub(super) fn take(
     transaction: &mut dyn Transaction,
     secrets: &Secrets,
     deliveries: Vec<Delivery>,
     now: Instant,
+    long_grants: &mut LongGrants,
 ) -> Result<Vec<Receipt>, EngineError> {
     let in_force = InForce::of(&*transaction)?;
+    let head = transaction.head()?;
+    long_grants.hold_only_at(head);
     let mut taking = Taking {
-        last_recorded: transaction.head()?.recorded_at,
+        last_recorded: head.recorded_at,
         transaction,
         in_force: &in_force,
         secrets,
         now,
         concerned: BTreeSet::new(),
+        takes_back: false,
     };
     let receipts = deliveries
         .into_iter()
         .map(|delivery| taking.take(delivery))
         .collect::<Result<Vec<Receipt>, EngineError>>()?;
     let concerned = taking.concerned;
-    project_all(transaction, &in_force.rules, concerned)?;
+    if taking.takes_back {
+        long_grants.forget();
+    }
+    project_all(transaction, &in_force.rules, concerned, long_grants)?;
+    long_grants.hold_at(transaction.head()?);
     Ok(receipts)
 }
 
 /// Folds the grants, and their children, whose access hangs on theirs.
-pub(crate) fn project_all(
+pub(super) fn project_all(
     transaction: &mut dyn Transaction,
     rules: &Rules,
     mut grants: BTreeSet<GrantId>,
+    long_grants: &mut LongGrants,
 ) -> Result<(), StoreError> {
     let mut children = Vec::new();
     for grant in &grants {
@@ -65,8 +74,7 @@ pub(crate) fn project_all(
     }
     grants.extend(children);
     for grant in &grants {
-        let projection = project(&*transaction, grant, rules, None)?;
-        transaction.project(grant, projection.as_ref())?;
+        long_grants.project(transaction, grant, rules)?;
     }
     Ok(())
 }
@@ -80,6 +88,8 @@ struct Taking<'a> {
     last_recorded: Option<RecordedAt>,
     /// The grants whose events have changed.
     concerned: BTreeSet<GrantId>,
+    /// Whether a delivery takes back another.
+    takes_back: bool,
 }
 
 impl Taking<'_> {
@@ -222,6 +232,8 @@ impl Taking<'_> {
             Outcome::Applied | Outcome::Duplicate | Outcome::Ignored => Vec::new(),
         };
         concern(self.transaction, &events, &mut self.concerned)?;
+        let takes_back = |event: &Event| matches!(event.statement, Statement::Withdrawal { .. });
+        self.takes_back |= events.iter().any(takes_back);
         let receipt = Receipt {
             outcome,
             position: Position::default(),

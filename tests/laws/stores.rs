@@ -12,7 +12,7 @@ use crate::strategies::{
     History, Line, at, engine, history, plain_rules, projections, questions, recorded, tell, told,
 };
 
-fn store(path: &Path) -> SqliteStore {
+pub(super) fn store(path: &Path) -> SqliteStore {
     SqliteStore::create_or_open(path, SqliteStoreOptions::default()).unwrap()
 }
 

@@ -13,6 +13,7 @@ use crate::engine::EngineError;
 use crate::engine::delivery::Receipt;
 use crate::engine::facts::rules_at;
 use crate::engine::history::{parked, receipt, refused_field, settled_before};
+use crate::engine::long_grants::LongGrants;
 use crate::engine::quarantine::{came_latest, recorded_now};
 use crate::engine::taking::{concern, project_all};
 use crate::store::{
@@ -162,7 +163,7 @@ fn append_left(
         transaction.settle(of, &settled)?;
     }
     let rules = rules_at(&transaction.rules()?, None);
-    project_all(transaction, &rules, concerned)?;
+    project_all(transaction, &rules, concerned, &mut LongGrants::default())?;
     Ok((position, count))
 }
 

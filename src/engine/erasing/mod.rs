@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::facts::rules_at;
 use super::head::KeptHead;
+use super::long_grants::LongGrants;
 use super::quarantine::recorded_now;
 use super::staff::{Grounds, GroundsError};
 use super::taking::project_all;
@@ -114,6 +115,8 @@ impl<S: Store> Engine<S> {
         now: Instant,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Erased>, EngineError> {
+        // It names users, and would be forgotten only with the next delivery.
+        self.long_grants.forget();
         let secrets = &self.secrets;
         self.store.write(|transaction| {
             let plan = if plan.until == transaction.head()?.position {
@@ -192,7 +195,8 @@ fn erase(
             transaction.project(old, None)?;
         }
     }
-    project_all(transaction, &rules, renamed.into_values().collect())?;
+    let renamed = renamed.into_values().collect();
+    project_all(transaction, &rules, renamed, &mut LongGrants::default())?;
     Ok(Erased {
         pseudonym: renaming.pseudonym,
         position,
