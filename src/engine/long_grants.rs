@@ -202,13 +202,13 @@ mod tests {
 
     fn delivery(id: &str, verb: &str, time: &str, subject: &str, data: &str) -> Delivery {
         let body = format!(
-            r#"{{"specversion":"1.0","id":"{id}","source":"crm","type":"tenure.{verb}","time":"{time}","subject":"{subject}","data":{{{data}}}}}"#
+            r#"{{"specversion":"1.0","id":"{id}","source":"staff","type":"tenure.{verb}","time":"{time}","subject":"{subject}","data":{{{data}}}}}"#
         );
         let request = Request {
             body: body.into_bytes(),
             ..Request::default()
         };
-        Delivery::trusted("cloudevents".parse().unwrap(), request)
+        Delivery::trusted("staff".parse().unwrap(), request)
     }
 
     fn renewed(id: &str, time: &str) -> Delivery {
@@ -259,7 +259,7 @@ mod tests {
         }
         take(&mut engine, last);
         let grant = GrantId {
-            source: "cloudevents".parse().unwrap(),
+            source: "staff".parse().unwrap(),
             key: "g".parse().unwrap(),
         };
         let rules = engine.rules().unwrap();
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_does_not_only_add_to_the_end_is_folded_anew() {
-        let withdrawn = r#""id":"crm e7""#;
+        let withdrawn = r#""id":"staff e7""#;
         for (what, last) in [
             ("before the end", renewed("n", "2026-01-01T00:00:07Z")),
             ("at the end", renewed("n", LAST)),
@@ -301,7 +301,7 @@ mod tests {
             assert!(!is_gone_on_from(in_memory(), |_| (), last), "{what}");
         }
         let taken_back_before = |engine: &mut Engine<_>| {
-            let data = r#""id":"crm n""#;
+            let data = r#""id":"staff n""#;
             take(engine, delivery("w", "withdrawn", LATER, "u1", data));
             // Folded whole, and kept.
             take(engine, renewed("o", "2026-01-15T00:00:00Z"));

@@ -15,7 +15,7 @@ use tenure::{Length, Policy, Progress, Reader, Rules, SourceRules, SqliteStore};
 use super::Run;
 use crate::database::received;
 use crate::interleaved::{Compared, Spread, alternating, seconds};
-use crate::memory::counted;
+use crate::memory::{Taken, counted};
 use crate::peer::folded::{of_bodies, of_columns, scanned};
 use crate::table::{Reach, Row, Unit};
 
@@ -36,13 +36,11 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
     let by_hand = run.database.by_hand();
     let (mut columns, mut bodies, mut scan) = (Vec::new(), Vec::new(), Vec::new());
     let mut lost = Vec::new();
-    let mut peaks = (Vec::new(), Vec::new());
+    let mut taken = Vec::new();
     for _ in 0..rounds {
         let ours = rebuild(run);
         // Counting takes time of its own: two threads write to one counter.
-        let (taken, _) = counted(|| rebuild(run));
-        peaks.0.push(taken.peak);
-        peaks.1.extend(taken.resident_peak);
+        taken.push(counted(|| rebuild(run)).0);
         let (took, (folded, count)) = seconds(|| of_columns(&by_hand));
         assert_eq!(folded.grants() as u64, run.database.users * 3);
         columns.push((ours, count as f64 / took));
@@ -87,22 +85,26 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
             Reach::AtLeast(1.0),
         ),
     ];
-    let peak = |what, found| Row::alone(7, what, Unit::Bytes, Spread::of(found), Reach::Told);
-    rows.push(peak("rebuild, peak that Rust code held", peaks.0));
-    match peaks.1.is_empty() {
-        false => rows.push(peak("rebuild, peak of the process", peaks.1)),
-        true => rows.push(Row::not_measured(
-            7,
-            "peak of the process",
-            "the kernel does not say",
-        )),
-    }
+    rows.extend(peaks(&taken));
     rows.push(Row::not_measured(
         7,
         "rebuild from bodies, two cores",
         "the log holds decoded events; nothing decodes all of it again",
     ));
     rows
+}
+
+fn peaks(taken: &[Taken]) -> [Row; 2] {
+    let peak = |what, found| Row::alone(7, what, Unit::Bytes, Spread::of(found), Reach::Told);
+    let of_rust = taken.iter().map(|taken| taken.peak).collect();
+    let of_process: Option<Vec<f64>> = taken.iter().map(|taken| taken.resident_peak).collect();
+    [
+        peak("rebuild, peak that Rust code held", of_rust),
+        match of_process {
+            Some(found) => peak("rebuild, peak of the process", found),
+            None => Row::not_measured(7, "peak of the process", "the kernel does not say"),
+        },
+    ]
 }
 
 fn lose_projection(run: &Run<'_>) {

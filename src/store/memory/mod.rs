@@ -198,6 +198,11 @@ impl Tables {
     }
 }
 
+/// The events that name a user, in the order they were recorded.
+fn events_about(tables: &Tables, user: &UserId) -> Vec<RecordedEvent> {
+    events_at(tables, tables.by_user.get(user).into_iter().flatten())
+}
+
 /// The events of some places, in the order they were recorded.
 fn events_at<'a>(
     tables: &Tables,

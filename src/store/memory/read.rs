@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::{Place, Tables, events_at};
+use super::{Place, Tables, events_about, events_at};
 use crate::domain::delivery::Outcome;
 use crate::domain::event::{RecordedEvent, Statement};
 use crate::domain::id::{
@@ -66,10 +66,8 @@ impl Snapshot for Tables {
                     .as_ref()
                     .is_none_or(|grant| events.iter().any(|event| names_grant(event, grant)))
         });
-        Ok(entries
-            .take(limit)
-            .map(|(entry, _)| entry.clone())
-            .collect())
+        let entries = entries.take(limit).map(|(entry, _)| entry.clone());
+        Ok(entries.collect())
     }
 
     fn events_of(&self, position: Position) -> Result<Vec<RecordedEvent>, StoreError> {
@@ -134,7 +132,7 @@ impl Snapshot for Tables {
         source: &SourceName,
         user: &UserId,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let mut events = events_at(self, self.by_user.get(user).into_iter().flatten());
+        let mut events = events_about(self, user);
         events.retain(|event| match &event.event.statement {
             Statement::User(statement) => statement.source == *source && statement.user == *user,
             Statement::Grant(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => false,
@@ -143,7 +141,7 @@ impl Snapshot for Tables {
     }
 
     fn grants_naming(&self, user: &UserId) -> Result<Vec<GrantId>, StoreError> {
-        let events = events_at(self, self.by_user.get(user).into_iter().flatten());
+        let events = events_about(self, user);
         let grants: BTreeSet<GrantId> = events
             .into_iter()
             .filter_map(|event| match event.event.statement {
@@ -248,7 +246,7 @@ impl Snapshot for Tables {
             }),
             Statement::Grant(_) | Statement::User(_) | Statement::Withdrawal { .. } => None,
         };
-        let events = events_at(self, self.by_user.get(user).into_iter().flatten());
+        let events = events_about(self, user);
         Ok(events.into_iter().filter_map(link).collect())
     }
 
@@ -336,13 +334,9 @@ impl Snapshot for Tables {
     }
 
     fn parked_after(&self, after: Position, limit: usize) -> Result<Vec<Parked>, StoreError> {
-        let parked = self
-            .quarantine
-            .range((Bound::Excluded(after), Bound::Unbounded));
-        Ok(parked
-            .take(limit)
-            .map(|(_, parked)| parked.clone())
-            .collect())
+        let later = (Bound::Excluded(after), Bound::Unbounded);
+        let parked = self.quarantine.range(later).map(|(_, parked)| parked);
+        Ok(parked.take(limit).cloned().collect())
     }
 
     fn parked_mentioning(&self, mention: &Mention) -> Result<Vec<Position>, StoreError> {
