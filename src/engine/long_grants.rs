@@ -4,7 +4,7 @@
 //! Nothing here can be older than the log. It holds for one end of the log, by its hash, and is forgotten when a transaction
 //! begins at another: after anything recorded elsewhere, after rules, an erasure, a retry. What fails is forgotten, too. And
 //! it is gone on from only where nothing but the events themselves decides: not where blocks on users, parents or deliveries
-//! taken back play a part, and not for an event that takes effect before the end of what was folded.
+//! taken back play a part, and not for an event that takes effect no later than the last one that was folded.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -191,7 +191,7 @@ mod tests {
     use crate::domain::delivery::Outcome;
     use crate::domain::grant::State;
     use crate::engine::facts::project;
-    use crate::engine::{Delivery, Engine, EngineError, Secrets};
+    use crate::engine::{Delivery, Engine, EngineError, ErasureGrounds, Secrets};
     use crate::provider::Request;
     use crate::store::{MemoryStore, SqliteStore, SqliteStoreOptions, Store};
 
@@ -350,6 +350,19 @@ mod tests {
             failed.unwrap_err();
         };
         assert!(!is_gone_on_from(in_memory(), fails, renewed("n", LATER)));
+    }
+
+    #[test]
+    fn an_erasure_forgets_at_once() {
+        let mut engine = in_memory();
+        let plan = engine
+            .plan_erasure(&"u1".parse().unwrap(), &mut |_| {})
+            .unwrap();
+        let grounds = ErasureGrounds::new("anna", None).unwrap();
+        engine
+            .erase(plan, &grounds, NOW.parse().unwrap(), &mut |_| {})
+            .unwrap();
+        assert!(engine.long_grants.kept.is_empty());
     }
 
     #[test]

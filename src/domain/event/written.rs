@@ -83,6 +83,7 @@ struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
     /// Passes over what has to come next.
+    #[inline]
     fn after(&mut self, expected: &str) -> Option<&mut Self> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(self)
@@ -90,10 +91,11 @@ impl<'a> Rest<'a> {
 
     /// A string in which nothing is escaped.
     fn quoted(&mut self) -> Option<&'a str> {
-        let rest = self.0.strip_prefix('"')?;
+        let rest = self.after("\"")?.0;
         let is_special = |byte| byte == b'"' || byte == b'\\' || byte < b' ';
         let (text, rest) = rest.split_at_checked(rest.bytes().position(is_special)?)?;
-        self.0 = rest.strip_prefix('"')?;
+        self.0 = rest;
+        self.after("\"")?;
         Some(text)
     }
 

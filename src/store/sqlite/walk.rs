@@ -25,7 +25,9 @@ impl Session<'_> {
                 .last()
                 .is_some_and(|last| grant_of(last) != grant_of(&event))
             {
-                done = hand_over(std::mem::take(&mut events), order, each);
+                // The next grant mostly has about as many.
+                let next = Vec::with_capacity(events.len());
+                done = hand_over(std::mem::replace(&mut events, next), order, each);
             }
             events.push(event);
             Ok(matches!(done, Ok(true)))
