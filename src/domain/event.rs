@@ -276,6 +276,29 @@ pub enum Cause {
     Unspecified,
 }
 
+impl Change {
+    /// The product it gives, where it states one.
+    pub fn product(&self) -> Option<&ProductName> {
+        match self {
+            Self::Granted(granted) => Some(&granted.product),
+            Self::Switched { product, .. } => Some(product),
+            Self::Transferred { .. }
+            | Self::Reinstated { .. }
+            | Self::Resumed { .. }
+            | Self::Modified { .. }
+            | Self::Rescheduled { .. }
+            | Self::Renewed { .. }
+            | Self::GraceExtended { .. }
+            | Self::PaymentFailed
+            | Self::Suspended { .. }
+            | Self::Cancelled { .. }
+            | Self::Refunded { .. }
+            | Self::Revoked
+            | Self::Ended { .. } => None,
+        }
+    }
+}
+
 impl GrantStatement {
     /// Every user id the statement names.
     pub fn users(&self) -> impl Iterator<Item = &UserId> {
@@ -302,23 +325,7 @@ impl GrantStatement {
 
     /// Every product the statement names that the grant may give from then on.
     pub fn products(&self) -> impl Iterator<Item = &ProductName> {
-        let inner = match &self.change {
-            Change::Granted(granted) => Some(&granted.product),
-            Change::Switched { product, .. } => Some(product),
-            Change::Transferred { .. }
-            | Change::Reinstated { .. }
-            | Change::Resumed { .. }
-            | Change::Modified { .. }
-            | Change::Rescheduled { .. }
-            | Change::Renewed { .. }
-            | Change::GraceExtended { .. }
-            | Change::PaymentFailed
-            | Change::Suspended { .. }
-            | Change::Cancelled { .. }
-            | Change::Refunded { .. }
-            | Change::Revoked
-            | Change::Ended { .. } => None,
-        };
+        let inner = self.change.product();
         let outer = self.product.as_ref().filter(|it| Some(*it) != inner);
         inner.into_iter().chain(outer)
     }

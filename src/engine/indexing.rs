@@ -1,6 +1,6 @@
 //! The access index beside the store: filled from it, and brought up to date by every write before it is acknowledged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::facts::{linked_ids, person, rules_at};
@@ -14,7 +14,7 @@ use crate::domain::event::{Event, Statement};
 use crate::domain::id::{GrantId, Position, ProductName, UserId};
 use crate::domain::rules::Rules;
 use crate::index::{AccessIndex, Filling, Prepared};
-use crate::store::{EntryKind, Snapshot, Store, StoreError, StoreReader, Transaction};
+use crate::store::{EntryKind, GrantNames, Snapshot, Store, StoreError, StoreReader, Transaction};
 
 /// A store, and the index that follows it if there is one.
 #[derive(Debug)]
@@ -235,6 +235,8 @@ struct Concerned {
     users: BTreeSet<UserId>,
     /// Links that no longer hold: what one id had the other had.
     parted: Vec<[UserId; 2]>,
+    /// What the events of the grants name that were looked at.
+    names: BTreeMap<GrantId, GrantNames>,
 }
 
 impl Concerned {
@@ -256,10 +258,9 @@ impl Concerned {
             grants.extend(snapshot.children(&grant)?);
         }
         for grant in &grants {
-            for recorded in snapshot.grant_events(grant)? {
-                let users = recorded.event.statement.users();
-                concerned.users.extend(users.into_iter().cloned());
-            }
+            let names = snapshot.names_of(grant)?;
+            concerned.users.extend(names.users.iter().cloned());
+            concerned.names.insert(grant.clone(), names);
         }
         Ok(concerned)
     }
@@ -281,7 +282,7 @@ impl Concerned {
                 continue;
             }
             let everybody = self.ever_linked(snapshot, user)?;
-            let products = products_named(snapshot, &everybody)?;
+            let products = self.products_named(snapshot, &everybody)?;
             for id in everybody {
                 let person = person(snapshot, &id, &rules, None)?;
                 add_person(prepared, &mut walk, &id, &person, &products);
@@ -312,22 +313,22 @@ impl Concerned {
             }
         }
     }
-}
 
-/// Every product that a grant which names one of the users may ever have given.
-fn products_named(
-    snapshot: &dyn Snapshot,
-    users: &BTreeSet<UserId>,
-) -> Result<BTreeSet<ProductName>, StoreError> {
-    let mut products = BTreeSet::new();
-    for user in users {
-        for grant in snapshot.grants_naming(user)? {
-            for recorded in snapshot.grant_events(&grant)? {
-                if let Statement::Grant(statement) = &recorded.event.statement {
-                    products.extend(statement.products().cloned());
+    /// Every product that a grant which names one of the users may ever have given.
+    fn products_named(
+        &self,
+        snapshot: &dyn Snapshot,
+        users: &BTreeSet<UserId>,
+    ) -> Result<BTreeSet<ProductName>, StoreError> {
+        let mut products = BTreeSet::new();
+        for user in users {
+            for grant in snapshot.grants_naming(user)? {
+                match self.names.get(&grant) {
+                    Some(names) => products.extend(names.products.iter().cloned()),
+                    None => products.extend(snapshot.names_of(&grant)?.products),
                 }
             }
         }
+        Ok(products)
     }
-    Ok(products)
 }

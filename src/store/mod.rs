@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::event::{RecordedEvent, is_known_at};
+use crate::domain::event::{RecordedEvent, Statement, is_known_at};
 use crate::domain::id::{
     DedupeKey, GrantId, GrantKey, Mention, Position, ProductName, SourceName, UserId,
 };
@@ -223,6 +223,17 @@ pub trait Snapshot {
         grant: &GrantId,
         after: Position,
     ) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// Whom and what the events of the grant name, those taken back included.
+    fn names_of(&self, grant: &GrantId) -> Result<GrantNames, StoreError> {
+        let mut names = GrantNames::default();
+        for recorded in self.grant_events(grant)? {
+            if let Statement::Grant(statement) = &recorded.event.statement {
+                names.users.extend(statement.users().cloned());
+                names.products.extend(statement.products().cloned());
+            }
+        }
+        Ok(names)
+    }
     /// Calls `each` with every grant that events name and with all its events, as [`Snapshot::grant_events`] gives them, until
     /// it says `false`: the grants sorted, or in the opposite order.
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError>;
@@ -499,6 +510,15 @@ pub struct UserGrants {
     pub grants: Vec<(GrantId, Vec<Segment>)>,
     /// Whether the user holds or ever held a grant, also one that was not asked for.
     pub is_holder: bool,
+}
+
+/// What the events of a grant name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantNames {
+    /// Everyone whom one of them names: nobody else can ever hold the grant.
+    pub users: BTreeSet<UserId>,
+    /// Every product that one of them names: the grant can give no other.
+    pub products: BTreeSet<ProductName>,
 }
 
 /// A delivery in quarantine.

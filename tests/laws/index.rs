@@ -113,14 +113,21 @@ fn filled_at_once_or_followed_the_index_is_the_same() {
     });
 }
 
-/// A file is read in a way of its own: segments are listed without their ids.
+/// A file is read in a way of its own: segments are listed without their ids, and what a grant names without its events.
 #[test]
 fn the_index_of_a_file_answers_as_check_does() {
     let told = Told::default();
     hold(120, history(14), |history: History| {
         let folder = folder();
-        let mut engine = in_file(&folder.path().join("tenure.db"), &history);
+        let (first, later) = history.lines.split_at(history.lines.len() / 2);
+        let first = History {
+            lines: first.to_vec(),
+            ..history.clone()
+        };
+        let mut engine = in_file(&folder.path().join("tenure.db"), &first);
         let index = index(&mut engine);
+        told.agree(&engine, &index, 300)?;
+        tell(&mut engine, later, first.lines.len());
         told.agree(&engine, &index, 300)
     });
 }

@@ -2,8 +2,10 @@
 
 use tenure::domain::event::UserChange;
 use tenure::domain::grant::Anomaly;
-use tenure::store::{EntryKind, Order, Projection, ProjectionSums, RecordedAnomaly, StoreError};
-use tenure::{Change, End, GrantId, Position, Statement};
+use tenure::store::{
+    EntryKind, GrantNames, Order, Projection, ProjectionSums, RecordedAnomaly, StoreError,
+};
+use tenure::{Change, End, GrantId, Position, ProductName, Statement, UserId};
 
 use super::clauses::{name_two_users, stages};
 use super::facts::*;
@@ -13,6 +15,8 @@ for_every_store!(
     withdrawals_reach_both_ways,
     users_are_found_by_every_statement_that_names_them,
     children_are_found_by_their_parent,
+    what_a_grant_names_is_what_its_events_name,
+    events_of_a_grant_can_be_had_after_a_position,
     links_are_found_by_either_id,
     rules_are_remembered,
     grants_come_in_order,
@@ -21,6 +25,74 @@ for_every_store!(
     anomalies_come_in_order,
     windows_come_by_start_and_grant,
 );
+
+fn what_a_grant_names_is_what_its_events_name<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    let switched = Change::Switched {
+        product: "extra".parse().unwrap(),
+        until: None,
+    };
+    let mut failed = stated("g1", Some("bob"), Change::PaymentFailed);
+    if let Statement::Grant(statement) = &mut failed.statement {
+        statement.product = Some("news".parse().unwrap());
+    }
+    let transferred = Change::Transferred { user: user("cid") };
+    let steps = [
+        (granted("ann", "g1", None), 1, 1),
+        (stated("g1", None, switched), 1, 2),
+        (failed, 2, 3),
+        (stated("g1", None, transferred), 3, 3),
+        (stated("g1", None, Change::Revoked), 3, 3),
+        (granted("dan", "g2", None), 3, 3),
+        // What is taken back is named nevertheless.
+        (withdrawal("1"), 3, 3),
+    ];
+    for (turn, (event, users, products)) in (1..).zip(steps) {
+        write(&mut store, |log| {
+            log.append(delivery(turn, &turn.to_string(), vec![event]))
+        });
+        read(&store, |snapshot| {
+            let names = snapshot.names_of(&grant("g1"))?;
+            assert_eq!((names.users.len(), names.products.len()), (users, products));
+            Ok(())
+        });
+    }
+    read(&store, |snapshot| {
+        let names = snapshot.names_of(&grant("g1"))?;
+        assert!(
+            names
+                .users
+                .iter()
+                .map(UserId::as_str)
+                .eq(["ann", "bob", "cid"])
+        );
+        let products = names.products.iter().map(ProductName::as_str);
+        assert!(products.eq(["extra", "news", "pro"]));
+        assert_eq!(snapshot.names_of(&grant("never"))?, GrantNames::default());
+        Ok(())
+    });
+}
+
+fn events_of_a_grant_can_be_had_after_a_position<S: Fresh>() {
+    let (mut store, _ground) = S::fresh();
+    write(&mut store, |log| {
+        for turn in 1..6 {
+            let other = granted("bob", "g2", None);
+            let events = vec![granted("ann", "g1", None), other];
+            log.append(delivery(turn, &turn.to_string(), events))?;
+        }
+        log.append(delivery(6, "w", vec![withdrawal("4")]))
+    });
+    read(&store, |snapshot| {
+        let all = snapshot.grant_events(&grant("g1"))?;
+        assert_eq!(all.len(), 5);
+        for (after, passed) in (0..).zip([0, 1, 2, 3, 4, 5, 5]) {
+            let later = snapshot.grant_events_after(&grant("g1"), Position(after))?;
+            assert_eq!(later, all[passed..], "after {after}");
+        }
+        Ok(())
+    });
+}
 
 fn withdrawals_reach_both_ways<S: Fresh>() {
     let (mut store, _ground) = S::fresh();

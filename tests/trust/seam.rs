@@ -148,7 +148,7 @@ macro_rules! snapshot {
                 fn parked_with_key(source: &SourceName, key: &DedupeKey) -> Vec<Parked>;
                 fn latest_packet(source: &SourceName, grant: &GrantKey) -> Option<Packet>;
                 fn grants_naming(user: &UserId) -> Vec<GrantId>;
-                fn children(parent: &GrantId) -> Vec<GrantId>;
+        fn children(parent: &GrantId) -> Vec<GrantId>;
                 fn grants_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
                 fn users_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;
                 fn linked_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;

@@ -55,6 +55,14 @@ pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
         compared,
         Reach::AtMost(1.5),
     ));
+
+    // The index, too, is brought up to date by each event. It stays open, so this comes last.
+    let _index = large.engine.index().unwrap();
+    let slices = Slices::of(short, run.arguments.pace.long_rounds);
+    large.prepare(short, slices.grants());
+    let compared = ends(&mut large, long, short, &slices);
+    let what = format!("event at the end, grant of {long}, with an index");
+    rows.push(row(&what, &against, compared, Reach::Told));
     rows
 }
 

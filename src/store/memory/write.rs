@@ -13,9 +13,10 @@ use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::chain::{self, Salts};
 use crate::store::{
-    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, Hash, Head, NewEntry, Order, Packet,
-    Parked, Projected, Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules,
-    Redaction, RunId, Settled, Snapshot, Statistics, StoreError, Transaction, append,
+    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, GrantNames, Hash, Head, NewEntry, Order,
+    Packet, Parked, Projected, Projection, ProjectionSums, RecordedAnomaly, RecordedLink,
+    RecordedRules, Redaction, RunId, Settled, Snapshot, Statistics, StoreError, Transaction,
+    append,
 };
 
 /// Takes one change back.
@@ -399,6 +400,7 @@ impl Snapshot for Session<'_> {
         fn each_grant(order: Order, each: &mut EachGrant<'_>) -> ();
         fn user_events(source: &SourceName, user: &UserId) -> Vec<RecordedEvent>;
         fn grants_naming(user: &UserId) -> Vec<GrantId>;
+        fn names_of(grant: &GrantId) -> GrantNames;
         fn children(parent: &GrantId) -> Vec<GrantId>;
         fn grants_after(after: Option<&GrantId>, limit: usize) -> Vec<GrantId>;
         fn users_after(after: Option<&UserId>, limit: usize) -> Vec<UserId>;

@@ -1,14 +1,17 @@
 //! What is stored of one grant.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
+
+use rusqlite::Row;
 
 use super::Session;
 use super::packed::column;
-use super::queries::{ANOMALIES, GRANT_USERS, SEGMENTS, WINDOWS};
+use super::queries::{ANOMALIES, GRANT_NAMES, GRANT_USERS, SEGMENTS, WINDOWS};
 use super::rows::{self, Columns as _};
-use crate::domain::id::{GrantId, UserId};
+use crate::domain::id::{GrantId, IdError, ProductName, UserId};
 use crate::domain::window::{Segment, Window};
-use crate::store::{RecordedAnomaly, StoreError};
+use crate::store::{GrantNames, RecordedAnomaly, StoreError};
 
 /// The source and the key, as parameters.
 pub(super) fn of_grant(grant: &GrantId) -> [&str; 2] {
@@ -25,6 +28,23 @@ impl Session<'_> {
             Ok(true)
         })?;
         Ok(users)
+    }
+
+    pub(super) fn named_in(&self, grant: &GrantId) -> Result<GrantNames, StoreError> {
+        let mut names = GrantNames::default();
+        self.each(GRANT_NAMES, of_grant(grant), |row| {
+            for column in [0, 1] {
+                add_name(&mut names.users, row, column, UserId::new)?;
+            }
+            add_name(&mut names.products, row, 2, ProductName::new)?;
+            if row.text_or_null(3)?.is_some() {
+                names
+                    .products
+                    .extend(rows::change(row, 3)?.product().cloned());
+            }
+            Ok(true)
+        })?;
+        Ok(names)
     }
 
     /// The segments of the grant that are stored beside a user; none while nothing is known of the grant, or no event of it
@@ -55,4 +75,18 @@ impl Session<'_> {
         anomalies.sort_unstable();
         Ok(anomalies)
     }
+}
+
+/// Adds the id of a column, if there is one. Most rows name the same.
+fn add_name<Id: Borrow<str> + Ord>(
+    names: &mut BTreeSet<Id>,
+    row: &Row<'_>,
+    column: usize,
+    new: impl Fn(&str) -> Result<Id, IdError>,
+) -> rusqlite::Result<()> {
+    let name = row.text_or_null(column)?;
+    if name.is_some_and(|name| !names.contains(name)) {
+        names.extend(row.id_or_null(column, new)?);
+    }
+    Ok(())
 }

@@ -39,6 +39,7 @@ const LOOK_UPS: &[&str] = &[
     RULES,
     GRANT,
     GRANT_USERS,
+    GRANT_NAMES,
     SEGMENTS,
     SEGMENTS_NAMING,
     SEGMENTS_AFTER,

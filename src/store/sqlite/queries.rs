@@ -135,6 +135,10 @@ pub(super) const RULES: &str = "SELECT position, recorded_at, body FROM deliveri
 pub(super) const GRANT: &str = "SELECT segments FROM grants WHERE source = ?1 AND grant_key = ?2";
 pub(super) const GRANT_USERS: &str =
     "SELECT user_id, other_user_id FROM events WHERE source = ?1 AND grant_key = ?2";
+/// Of most changes a product is named in its column only.
+pub(super) const GRANT_NAMES: &str = "SELECT user_id, other_user_id, product, \
+     CASE WHEN change IN ('granted', 'switched') THEN statement END \
+     FROM events WHERE source = ?1 AND grant_key = ?2";
 pub(super) const SEGMENTS_NAMING: &str = "SELECT source, grant_key, segments FROM segments \
      WHERE user_id = ?1 ORDER BY source, grant_key";
 pub(super) const SEGMENTS: &str =

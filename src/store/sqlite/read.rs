@@ -25,9 +25,9 @@ use crate::domain::id::{
 use crate::domain::time::{Instant, RecordedAt};
 use crate::domain::window::{Segment, Window};
 use crate::store::{
-    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, Hash, Head, Order, Packet, Parked,
-    Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules, RunId, Snapshot,
-    Statistics, StoreError, UserGrants, UserSegments,
+    BatchMark, EachGrant, Entry, EntryFilter, FormerKey, GrantNames, Hash, Head, Order, Packet,
+    Parked, Projection, ProjectionSums, RecordedAnomaly, RecordedLink, RecordedRules, RunId,
+    Snapshot, Statistics, StoreError, UserGrants, UserSegments,
 };
 
 impl Snapshot for Session<'_> {
@@ -115,6 +115,10 @@ impl Snapshot for Session<'_> {
         };
         let [source, key] = of_grant(grant);
         self.events(sql, params![source, key, rows::number(after)])
+    }
+
+    fn names_of(&self, grant: &GrantId) -> Result<GrantNames, StoreError> {
+        self.named_in(grant)
     }
 
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {

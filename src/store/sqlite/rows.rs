@@ -373,7 +373,7 @@ fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
 }
 
 /// The change of a grant. What is not written as Tenure writes it, another program wrote, or an id in it has to be escaped.
-fn change(row: &Row<'_>, column: usize) -> Result<Change> {
+pub(super) fn change(row: &Row<'_>, column: usize) -> Result<Change> {
     let written = written::change(row.text(column)?);
     written.map_or_else(|| row.json(column), Ok)
 }
