@@ -2,6 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::json;
 use tenure::{Engine, Instant, Length, Rules, Secrets};
 
 use crate::strategies::{History, Line, at, grant_line, line, now, rules, tell};
@@ -14,6 +15,8 @@ use super::stores::{dump, folder, in_file, store};
 enum Step {
     /// It is told of something after all else.
     Next(Line),
+    /// As the last thing, it goes to somebody whom nothing has named.
+    ToSomebodyNew,
     /// Anything is told, of any time.
     Any(Line),
     /// Another engine over the same file takes it.
@@ -25,6 +28,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => grant_line(Just("g")).prop_map(Step::Next),
+        1 => Just(Step::ToSomebodyNew),
         3 => line().prop_map(Step::Any),
         1 => grant_line(Just("g")).prop_map(Step::Beside),
         1 => rules().prop_map(|rules| Step::Rules(Box::new(rules))),
@@ -67,6 +71,11 @@ fn what_is_kept_of_a_long_grant_alters_nothing() {
                 };
                 match step {
                     Step::Next(line) => next(&mut engine, line),
+                    Step::ToSomebodyNew => {
+                        let line = Line::of_grant("crm", "transferred", "g", now());
+                        let somebody = json!(format!("new {number}"));
+                        next(&mut engine, &line.with("user", somebody));
+                    }
                     Step::Any(line) => {
                         tell(
                             &mut engine,
