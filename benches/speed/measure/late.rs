@@ -38,12 +38,15 @@ pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
         rows.push(row(&what, "the same at its end", compared, Reach::Told));
     }
     let [short, long] = [sizes[0], sizes[1]];
-    let slices = Slices::of(short, run.arguments.pace.long_rounds);
-    large.prepare(short, slices.grants());
-    let compared = ends(&mut large, long, short, &slices);
-    let what = format!("event at the end, grant of {long}");
     let against = format!("the same, grant of {short}");
-    rows.push(row(&what, &against, compared, Reach::AtMost(1.5)));
+    let at_end = |large: &mut Log, index: &str, reach| {
+        let slices = Slices::of(short, run.arguments.pace.long_rounds);
+        large.prepare(short, slices.grants());
+        let compared = ends(large, long, short, &slices);
+        let what = format!("event at the end, grant of {long}{index}");
+        row(&what, &against, compared, reach)
+    };
+    rows.push(at_end(&mut large, "", Reach::AtMost(1.5)));
 
     let slices = Slices::of(long, run.arguments.pace.long_rounds);
     small.prepare(long, slices.grants());
@@ -58,11 +61,7 @@ pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
 
     // The index, too, is brought up to date by each event. It stays open, so this comes last.
     let _index = large.engine.index().unwrap();
-    let slices = Slices::of(short, run.arguments.pace.long_rounds);
-    large.prepare(short, slices.grants());
-    let compared = ends(&mut large, long, short, &slices);
-    let what = format!("event at the end, grant of {long}, with an index");
-    rows.push(row(&what, &against, compared, Reach::Told));
+    rows.push(at_end(&mut large, ", with an index", Reach::Told));
     rows
 }
 

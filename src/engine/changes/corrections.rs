@@ -7,7 +7,6 @@ use crate::domain::difference::{Comparison, altered_sources};
 use crate::domain::event::{Event, Statement};
 use crate::domain::id::{Position, UserId};
 use crate::domain::turn::Scope;
-use crate::engine::facts::users;
 use crate::engine::people::People;
 use crate::engine::taking::concern;
 use crate::store::{EntryKind, StoreError};
@@ -157,7 +156,7 @@ impl Walk<'_> {
         grants.extend(children.into_iter().flatten());
         for grant in &grants {
             // Also of events that were taken back: they counted before.
-            found.extend(users(&self.snapshot.grant_events(grant)?));
+            found.extend(self.snapshot.names_of(grant)?.users);
         }
         for event in &events {
             self.joined_by(&event.statement, found)?;

@@ -4,9 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::trace::{Form, Trace};
-use crate::domain::event::{
-    Change, Event, Granted, RecordedEvent, Statement, UserChange, UserStatement,
-};
+use crate::domain::event::{Change, Event, Granted, Statement, UserChange, UserStatement};
 use crate::domain::id::{
     BlockName, DedupeKey, GrantId, GrantKey, IdError, Mention, PeriodName, SourceName, UserId,
 };
@@ -60,9 +58,7 @@ impl Scope {
         if let Some(known) = self.others.borrow().get(grant) {
             return Ok(*known);
         }
-        let events = snapshot.grant_events(grant)?;
-        let names_nobody = |event: &RecordedEvent| event.event.statement.users().is_empty();
-        let renames = events.iter().all(names_nobody);
+        let renames = snapshot.names_of(grant)?.users.is_empty();
         self.others.borrow_mut().insert(grant.clone(), renames);
         Ok(renames)
     }

@@ -23,19 +23,17 @@ impl Session<'_> {
     pub(super) fn users_named(&self, grant: &GrantId) -> Result<BTreeSet<UserId>, StoreError> {
         let mut users = BTreeSet::new();
         self.each(GRANT_USERS, of_grant(grant), |row| {
-            users.extend(row.id_or_null(0, UserId::new)?);
-            users.extend(row.id_or_null(1, UserId::new)?);
+            add_users(&mut users, row)?;
             Ok(true)
         })?;
         Ok(users)
     }
 
+    /// Everyone whom, and every product that, an event of the grant names.
     pub(super) fn named_in(&self, grant: &GrantId) -> Result<GrantNames, StoreError> {
         let mut names = GrantNames::default();
         self.each(GRANT_NAMES, of_grant(grant), |row| {
-            for column in [0, 1] {
-                add_name(&mut names.users, row, column, UserId::new)?;
-            }
+            add_users(&mut names.users, row)?;
             add_name(&mut names.products, row, 2, ProductName::new)?;
             if row.text_or_null(3)?.is_some() {
                 names
@@ -75,6 +73,12 @@ impl Session<'_> {
         anomalies.sort_unstable();
         Ok(anomalies)
     }
+}
+
+/// Adds the users of the first two columns.
+fn add_users(users: &mut BTreeSet<UserId>, row: &Row<'_>) -> rusqlite::Result<()> {
+    add_name(users, row, 0, UserId::new)?;
+    add_name(users, row, 1, UserId::new)
 }
 
 /// Adds the id of a column, if there is one. Most rows name the same.

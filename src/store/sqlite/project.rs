@@ -117,17 +117,11 @@ impl Session<'_> {
     }
 
     fn replace(&self, grant: &GrantId, kept: &Kept, new: &Projection) -> Result<(), StoreError> {
-        let is_same = kept.segments == new.segments;
         // The first user may be named.
-        if kept.is_beside_grant && !(is_same && new.users.is_empty()) {
+        if kept.is_beside_grant && !(kept.segments == new.segments && new.users.is_empty()) {
             self.put_grant(grant, new)?;
         }
-        // Also where they are the same: a user may be named for the first time.
-        self.tell_segments(grant, &new.users, &new.segments)?;
-        if !is_same {
-            self.replace_windows(grant, &windows(&kept.segments), &new.windows)?;
-        }
-        self.replace_anomalies(grant, &new.anomalies)
+        self.replace_known(grant, &windows(&kept.segments), new)
     }
 
     /// Replaces a projection that lies beside users and has these windows.
@@ -137,6 +131,7 @@ impl Session<'_> {
         before: &[Window],
         new: &Projection,
     ) -> Result<(), StoreError> {
+        // Also where they are the same: a user may be named for the first time.
         self.tell_segments(grant, &new.users, &new.segments)?;
         self.replace_windows(grant, before, &new.windows)?;
         self.replace_anomalies(grant, &new.anomalies)
