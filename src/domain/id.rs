@@ -35,10 +35,10 @@ fn checked(text: &str) -> Result<Arc<str>, IdError> {
     if has_control_character(text) {
         return Err(IdError::ControlCharacter);
     }
-    if is_guid(text) {
-        return Ok(text.to_ascii_lowercase().into());
+    match is_guid(text) && text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Ok(text.to_ascii_lowercase().into()),
+        false => Ok(text.into()),
     }
-    Ok(text.into())
 }
 
 /// Most ids are ASCII, and one look at the bytes of those is enough.

@@ -78,8 +78,8 @@ fn add_grants(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Head, StoreError> {
     let rules = rules_at(&snapshot.rules()?, None);
-    let mut add = |facts: GrantFacts| {
-        let projected = project_facts(snapshot, &facts, &rules, None)?;
+    let mut add = |facts: &mut GrantFacts| {
+        let projected = project_facts(snapshot, facts, &rules, None)?;
         let projection = projected.as_ref().map(|(_, projection)| projection);
         sums.add(&facts.grant, &facts.named, projection);
         Ok(true)

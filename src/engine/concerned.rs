@@ -141,7 +141,7 @@ impl Search<'_> {
         order: Order,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), StoreError> {
-        let mut each = |facts: GrantFacts| {
+        let mut each = |facts: &mut GrantFacts| {
             self.look_at(snapshot, facts)?;
             Ok(!self.found.is_everyone.load(Ordering::Relaxed))
         };
@@ -151,7 +151,7 @@ impl Search<'_> {
     }
 
     /// Marks who holds the grant by either version of the rules, if that makes a difference.
-    fn look_at(&self, snapshot: &dyn Snapshot, facts: GrantFacts) -> Result<(), StoreError> {
+    fn look_at(&self, snapshot: &dyn Snapshot, facts: &mut GrantFacts) -> Result<(), StoreError> {
         let comparison = self.comparison;
         let folds_otherwise = comparison.altered_sources.contains(&facts.grant.source);
         if !folds_otherwise && !self.are_products_altered {
@@ -162,10 +162,11 @@ impl Search<'_> {
             let projected = project_facts(snapshot, facts, rules, None)?;
             Ok::<_, StoreError>(projected.map_or_else(Vec::new, |(_, it)| it.windows))
         };
-        let mut held: Vec<Window> = windows(&facts, rules)?;
+        let mut held: Vec<Window> = windows(facts, rules)?;
         let mut is_altered = held.iter().any(|it| comparison.alters(&it.product));
         if folds_otherwise {
-            let after = windows(&facts.under(other_rules), other_rules)?;
+            facts.turn_to(other_rules);
+            let after = windows(facts, other_rules)?;
             is_altered |= held != after || after.iter().any(|it| comparison.alters(&it.product));
             held.extend(after);
         }

@@ -69,12 +69,9 @@ impl GrantFacts {
         })
     }
 
-    /// The same facts, to be folded by other rules.
-    pub(crate) fn under(self, rules: &Rules) -> Self {
-        Self {
-            policy: rules.policy(&self.grant.source),
-            ..self
-        }
+    /// From now on they are folded by these rules.
+    pub(crate) fn turn_to(&mut self, rules: &Rules) {
+        self.policy = rules.policy(&self.grant.source);
     }
 
     pub(crate) fn fold(&self) -> Folded {

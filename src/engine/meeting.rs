@@ -1,6 +1,7 @@
 //! Going through all grants by two threads: one from the first on, one from the last on, until they meet. Each reads in the
 //! order in which events lie.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,13 +26,14 @@ struct Reached {
 }
 
 impl Meeting {
-    /// Calls `each` with what is known of every grant that the other does not come to before, until it says `false`.
+    /// Calls `each` with what is known of every grant that the other does not come to before, until it says `false`. The list
+    /// of events is used again, if it is left there.
     pub(super) fn each_grant(
         &self,
         snapshot: &dyn Snapshot,
         order: Order,
         rules: &Rules,
-        each: &mut dyn FnMut(GrantFacts) -> Result<bool, StoreError>,
+        each: &mut dyn FnMut(&mut GrantFacts) -> Result<bool, StoreError>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), StoreError> {
         let total = snapshot.statistics()?.grants;
@@ -47,8 +49,10 @@ impl Meeting {
             if !self.is_taken(&grant, order) {
                 return Ok(false);
             }
-            let facts = GrantFacts::of_events(snapshot, &grant, events, rules, None)?;
-            let goes_on = each(facts)?;
+            let of_grant = mem::take(events);
+            let mut facts = GrantFacts::of_events(snapshot, &grant, of_grant, rules, None)?;
+            let goes_on = each(&mut facts)?;
+            *events = facts.events;
             own += 1;
             let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
             if own.is_multiple_of(CHUNK) {

@@ -376,8 +376,10 @@ pub trait Snapshot {
     fn statistics(&self) -> Result<Statistics, StoreError>;
 }
 
-/// What is called with a grant and its events, and says whether to go on.
-pub type EachGrant<'a> = dyn FnMut(GrantId, Vec<RecordedEvent>) -> Result<bool, StoreError> + 'a;
+/// What is called with a grant and its events, and says whether to go on. It may take the events out of their list; what it
+/// leaves is dropped, and the list itself serves the next grant.
+pub type EachGrant<'a> =
+    dyn FnMut(GrantId, &mut Vec<RecordedEvent>) -> Result<bool, StoreError> + 'a;
 
 /// The order in which grants are met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

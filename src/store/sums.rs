@@ -4,11 +4,13 @@
 //! the rows are met. Grants are spread over lanes, each with a sum of its own: where two projections differ, only the grants
 //! of the lanes that differ have to be looked at one by one. The hash is keyed and has 128 bits: nobody can make rows that
 //! cancel each other out, and chance does it less often than disks fail.
+//!
+//! A grant is hashed once for all of its rows that come one after the other; in each it stands by that hash.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 
-use siphasher::sip128::SipHasher13;
+use siphasher::sip128::{Hash128, SipHasher13};
 
 use super::sqlite::{pack, pack_of_nobody};
 use super::{Projected, Projection};
@@ -23,8 +25,18 @@ pub struct ProjectionSums {
     hasher: SipHasher13,
     lanes: Vec<u128>,
     projected: Projected,
+    /// The grant of the row before.
+    grant: HashedGrant,
     /// The row that is hashed, kept so that not each one is allocated.
     row: Vec<u8>,
+}
+
+/// A grant and what it comes to.
+#[derive(Clone, Debug)]
+struct HashedGrant {
+    source: Vec<u8>,
+    key: Vec<u8>,
+    hash: Hash128,
 }
 
 /// The lanes in which two projections differ.
@@ -49,11 +61,18 @@ impl ProjectionSums {
     }
 
     fn keyed(hasher: SipHasher13) -> Self {
+        let mut row = Vec::new();
+        let of_no_row = HashedGrant {
+            source: Vec::new(),
+            key: Vec::new(),
+            hash: hash_of(&hasher, [b"", b""], &mut row),
+        };
         Self {
             hasher,
             lanes: vec![0; usize::from(LANES)],
             projected: Projected::default(),
-            row: Vec::new(),
+            grant: of_no_row,
+            row,
         }
     }
 
@@ -106,24 +125,23 @@ impl ProjectionSums {
 
     pub(super) fn add_grant(&mut self, grant: [&[u8]; 2], segments: &[u8]) {
         self.projected.grants += 1;
-        self.add_row(grant, &[b"grant", segments]);
+        self.add_row(grant, b'g', &[], &[segments]);
     }
 
     pub(super) fn add_user(&mut self, grant: [&[u8]; 2], user: &[u8], segments: &[u8]) {
         self.projected.users += u64::from(!segments.is_empty());
-        self.add_row(grant, &[b"user", user, segments]);
+        self.add_row(grant, b'u', &[], &[user, segments]);
     }
 
     pub(super) fn add_window(
         &mut self,
         grant: [&[u8]; 2],
         user: &[u8],
-        [start, end]: [i64; 2],
+        ends: [i64; 2],
         product: &[u8],
     ) {
         self.projected.windows += 1;
-        let (start, end) = (start.to_le_bytes(), end.to_le_bytes());
-        self.add_row(grant, &[b"window", user, &start, &end, product]);
+        self.add_row(grant, b'w', &ends, &[user, product]);
     }
 
     pub(super) fn add_anomaly(
@@ -134,22 +152,45 @@ impl ProjectionSums {
         name: &[u8],
     ) {
         self.projected.anomalies += 1;
-        let (position, index) = (position.to_le_bytes(), index.to_le_bytes());
-        self.add_row(grant, &[b"anomaly", &position, &index, name]);
+        self.add_row(grant, b'a', &[position, i64::from(index)], &[name]);
     }
 
-    /// Each field is preceded by its length, so that no two rows are written alike.
-    fn add_row(&mut self, grant: [&[u8]; 2], fields: &[&[u8]]) {
+    /// Rows of one kind have as many numbers and texts, and each text is preceded by its length: no two rows are written alike.
+    fn add_row(&mut self, grant: [&[u8]; 2], kind: u8, numbers: &[i64], texts: &[&[u8]]) {
+        self.turn_to(grant);
         self.row.clear();
-        for field in grant.iter().chain(fields) {
-            self.row.extend_from_slice(&field.len().to_le_bytes());
-            self.row.extend_from_slice(field);
+        self.row.extend_from_slice(&self.grant.hash.as_bytes());
+        self.row.push(kind);
+        for number in numbers {
+            self.row.extend_from_slice(&number.to_le_bytes());
+        }
+        for text in texts {
+            put_text(&mut self.row, text);
         }
         let hash = self.hasher.hash(&self.row).as_u128();
-        if let Some(sum) = self.lanes.get_mut(lane(&self.hasher, grant)) {
+        if let Some(sum) = self.lanes.get_mut(lane(self.grant.hash)) {
             *sum = sum.wrapping_add(hash);
         }
     }
+
+    fn turn_to(&mut self, grant: [&[u8]; 2]) {
+        let last = &mut self.grant;
+        if grant == [&last.source[..], &last.key[..]] {
+            return;
+        }
+        last.hash = hash_of(&self.hasher, grant, &mut self.row);
+        for (kept, id) in [&mut last.source, &mut last.key].into_iter().zip(grant) {
+            kept.clear();
+            kept.extend_from_slice(id);
+        }
+    }
+}
+
+/// SQLite keeps no text of so many bytes that they cannot be counted in 32 bits.
+fn put_text(row: &mut Vec<u8>, text: &[u8]) {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    row.extend_from_slice(&length.to_le_bytes());
+    row.extend_from_slice(text);
 }
 
 impl DifferingLanes {
@@ -160,8 +201,8 @@ impl DifferingLanes {
 
     /// Whether the grant is in one of them.
     pub fn has(&self, grant: &GrantId) -> bool {
-        let lane = lane(&self.hasher, bytes_of(grant));
-        self.lanes.get(lane).copied().unwrap_or(true)
+        let hash = hash_of(&self.hasher, bytes_of(grant), &mut Vec::new());
+        self.lanes.get(lane(hash)).copied().unwrap_or(true)
     }
 }
 
@@ -172,10 +213,14 @@ fn bytes_of(grant: &GrantId) -> [&[u8]; 2] {
     ]
 }
 
-/// The lane of a grant: by its key alone, which differs from grant to grant.
-fn lane(hasher: &SipHasher13, [_, key]: [&[u8]; 2]) -> usize {
-    let hash = hasher.hash(key).h1;
-    usize::try_from(hash % u64::from(LANES)).unwrap_or_default()
+fn hash_of(hasher: &SipHasher13, grant: [&[u8]; 2], row: &mut Vec<u8>) -> Hash128 {
+    row.clear();
+    grant.into_iter().for_each(|id| put_text(row, id));
+    hasher.hash(row)
+}
+
+fn lane(grant: Hash128) -> usize {
+    usize::try_from(grant.h1 % u64::from(LANES)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -198,8 +198,8 @@ snapshot!(Seen {
         Ok(events)
     }
     fn each_grant(&self, order: Order, each: &mut EachGrant<'_>) -> Result<(), StoreError> {
-        self.inner.each_grant(order, &mut |grant, mut events| {
-            (self.seam.events)(&mut events);
+        self.inner.each_grant(order, &mut |grant, events| {
+            (self.seam.events)(events);
             each(grant, events)
         })
     }

@@ -122,7 +122,7 @@ impl Snapshot for Tables {
             Order::Descending => grants.next_back(),
         };
         while let Some((grant, places)) = next()
-            && each(grant.clone(), events_at(self, places))?
+            && each(grant.clone(), &mut events_at(self, places))?
         {}
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::error::Error;
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Result, Row};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -37,8 +37,17 @@ pub(super) fn damaged(
 
 /// Columns as values of the domain.
 pub(super) trait Columns {
-    fn text(&self, column: usize) -> Result<&str>;
-    fn text_or_null(&self, column: usize) -> Result<Option<&str>>;
+    fn value(&self, column: usize) -> Result<ValueRef<'_>>;
+
+    fn text(&self, column: usize) -> Result<&str> {
+        text(self.value(column)?, column)
+    }
+
+    fn text_or_null(&self, column: usize) -> Result<Option<&str>> {
+        let value = self.value(column)?;
+        let is_there = value != ValueRef::Null;
+        is_there.then(|| text(value, column)).transpose()
+    }
 
     fn id<T>(&self, column: usize, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T> {
         new(self.text(column)?).map_err(|error| damaged(column, Type::Text, error))
@@ -51,7 +60,7 @@ pub(super) trait Columns {
         like: Option<&T>,
         new: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<T> {
-        same_or_new(self.text(column)?, column, like, new)
+        same_or_new(self.value(column)?, column, like, new)
     }
 
     fn id_like_or_null<T: Borrow<str> + Clone>(
@@ -60,9 +69,10 @@ pub(super) trait Columns {
         like: Option<&T>,
         new: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<Option<T>> {
-        self.text_or_null(column)?
-            .map(|text| same_or_new(text, column, like, new))
-            .transpose()
+        let value = self.value(column)?;
+        let is_there = value != ValueRef::Null;
+        let id = is_there.then(|| same_or_new(value, column, like, new));
+        id.transpose()
     }
 
     fn id_or_null<T>(
@@ -98,32 +108,28 @@ pub(super) trait Columns {
     }
 }
 
-/// The id of that text of a column: that of `like` once more, or else a new one.
+fn text(value: ValueRef<'_>, column: usize) -> Result<&str> {
+    let damaged = |error| damaged(column, value.data_type(), error);
+    value.as_str().map_err(damaged)
+}
+
+/// The id of that text of a column: that of `like` once more, or else a new one. What is like a text that was looked at is
+/// not looked at again.
 fn same_or_new<T: Borrow<str> + Clone>(
-    text: &str,
+    value: ValueRef<'_>,
     column: usize,
     like: Option<&T>,
     new: impl Fn(&str) -> Result<T, IdError>,
 ) -> Result<T> {
-    match like.filter(|like| (*like).borrow() == text) {
+    match like.filter(|like| value == ValueRef::Text((*like).borrow().as_bytes())) {
         Some(like) => Ok(like.clone()),
-        None => new(text).map_err(|error| damaged(column, Type::Text, error)),
+        None => new(text(value, column)?).map_err(|error| damaged(column, Type::Text, error)),
     }
 }
 
 impl Columns for Row<'_> {
-    fn text(&self, column: usize) -> Result<&str> {
-        let value = self.get_ref(column)?;
-        value
-            .as_str()
-            .map_err(|error| damaged(column, value.data_type(), error))
-    }
-
-    fn text_or_null(&self, column: usize) -> Result<Option<&str>> {
-        let value = self.get_ref(column)?;
-        value
-            .as_str_or_null()
-            .map_err(|error| damaged(column, value.data_type(), error))
+    fn value(&self, column: usize) -> Result<ValueRef<'_>> {
+        self.get_ref(column)
     }
 
     fn position(&self, column: usize) -> Result<Position> {
@@ -332,8 +338,8 @@ struct Withdrawn {
 }
 
 fn statement(row: &Row<'_>, before: Option<&Statement>) -> Result<Statement> {
-    let grant_key = row.text(1)?;
-    if !grant_key.is_empty() {
+    let grant_key = row.value(1)?;
+    if grant_key != ValueRef::Text(b"") {
         let like = before.and_then(|before| match before {
             Statement::Grant(statement) => Some(statement),
             Statement::User(_) | Statement::Link { .. } | Statement::Withdrawal { .. } => None,
