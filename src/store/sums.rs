@@ -226,6 +226,8 @@ fn lane(grant: Hash128) -> usize {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests may panic")]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -276,5 +278,43 @@ mod tests {
                 assert!(these.differing(&empty).has(&grant), "row {place}");
             }
         }
+    }
+
+    #[test]
+    fn a_row_counts_for_its_own_grant() {
+        let empty = ProjectionSums::unpredictable();
+        let sum = |rows: [([&[u8]; 2], &[u8]); 2]| {
+            let mut sums = empty.of_nothing();
+            for (grant, segments) in rows {
+                sums.add_grant(grant, segments);
+            }
+            sums
+        };
+        let [one, other] = keys_of_one_lane(&empty.hasher);
+        let [one, other] = [one.as_bytes(), other.as_bytes()];
+        let neighbours: [[[&[u8]; 2]; 2]; 3] = [
+            [[b"crm", one], [b"crm", other]],
+            [[b"crm", one], [b"web", one]],
+            [[b"ab", b"c"], [b"a", b"bc"]],
+        ];
+        for [first, second] in neighbours {
+            let these = sum([(first, b"1"), (second, b"2")]);
+            let in_turn = sum([(second, b"2"), (first, b"1")]);
+            let exchanged = sum([(first, b"2"), (second, b"1")]);
+            assert!(these.differing(&in_turn).is_empty());
+            assert!(!these.differing(&exchanged).is_empty());
+        }
+    }
+
+    /// Two keys that their lane does not tell apart.
+    fn keys_of_one_lane(hasher: &SipHasher13) -> [String; 2] {
+        let mut first_in_lane = BTreeMap::new();
+        let mut keys = (0..).map(|number: u32| number.to_string());
+        let met_again = keys.find_map(|key| {
+            let hash = hash_of(hasher, [b"crm", key.as_bytes()], &mut Vec::new());
+            let before = first_in_lane.insert(lane(hash), key.clone());
+            before.map(|before| [before, key])
+        });
+        met_again.unwrap()
     }
 }

@@ -111,3 +111,33 @@ fn hand_over(
     }
     each(grant, events)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests may panic")]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::known::Known;
+    use super::*;
+
+    #[test]
+    fn after_a_walk_that_failed_too_as_many_pages_are_kept_as_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        let kept = || -> i64 {
+            let read = connection.pragma_query_value(None, "cache_size", |row| row.get(0));
+            read.unwrap()
+        };
+        connection
+            .pragma_update(None, "cache_size", -1_234)
+            .unwrap();
+        let session = Session::new(&connection, None, Known::default());
+        for ends_well in [true, false] {
+            let walk = || {
+                assert_eq!(kept(), KEPT);
+                ends_well.then_some(()).ok_or(StoreError::KeyHeld)
+            };
+            assert_eq!(session.walking(walk).is_ok(), ends_well);
+            assert_eq!(kept(), -1_234);
+        }
+    }
+}
