@@ -87,7 +87,7 @@ fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
     rows
 }
 
-/// Of a crowd that is larger, a rebuild of nothing takes the better part of an hour.
+/// Of a million users, one such rebuild takes ten minutes.
 const MOST_LOST: u64 = 100_000;
 
 /// The same where nothing is left of the projection.
@@ -128,8 +128,8 @@ fn peaks(taken: &[Taken]) -> [Row; 2] {
     ]
 }
 
-/// Seconds for work that was done just before: so is ours, while it is counted. What that gave is dropped afterwards, for memory
-/// that was given back would be slower to have.
+/// Seconds for work that was done just before: so is ours, while it is counted. What that gave is dropped afterwards, for
+/// memory that was given back would be slower to have.
 fn seconds_warm<T>(work: impl Fn() -> T) -> (f64, T) {
     let before = work();
     let timed = seconds(work);
