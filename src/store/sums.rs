@@ -258,7 +258,8 @@ mod tests {
         };
         let id: [&[u8]; 2] = [b"crm", b"g1"];
         let empty = ProjectionSums::unpredictable();
-        let rows: [&dyn Fn(&mut ProjectionSums); 9] = [
+        let like_an_anomaly = b"\0\0\0\0\0\0\0\0\0\0\0\0\x07\0\0\0adopted";
+        let rows: [&dyn Fn(&mut ProjectionSums); 11] = [
             &|sums| sums.add_grant(id, b""),
             &|sums| sums.add_grant(id, b"s"),
             &|sums| sums.add_user(id, b"u", b"s"),
@@ -268,6 +269,8 @@ mod tests {
             &|sums| sums.add_window(id, b"un", [1, 2], b"ews"),
             &|sums| sums.add_anomaly(id, 1, 0, b"adopted"),
             &|sums| sums.add_anomaly(id, 0, 1, b"adopted"),
+            &|sums| sums.add_anomaly(id, 23, 0, b"adopted"),
+            &|sums| sums.add_grant(id, like_an_anomaly),
         ];
         for (place, one) in rows.iter().enumerate() {
             for other in rows.iter().skip(place + 1) {
