@@ -33,7 +33,7 @@ pub(crate) fn rows(run: &Run<'_>) -> Vec<Row> {
     rows
 }
 
-/// Events a second of each, interleaved: ours, columns, bodies, scan, and in the next round the other way round.
+/// Events a second of each, in turns: ours, columns, bodies, scan.
 fn against_folds(run: &Run<'_>, rounds: usize) -> Vec<Row> {
     let by_hand = run.database.by_hand();
     let (mut columns, mut bodies, mut scan) = (Vec::new(), Vec::new(), Vec::new());
@@ -97,20 +97,21 @@ fn of_nothing(run: &Run<'_>, rounds: usize) -> Row {
         return Row::not_measured(7, what, "it takes too long with so many users");
     }
     let by_hand = run.database.by_hand();
-    let pairs: Vec<(f64, f64)> = (0..rounds)
-        .map(|_| {
-            lose_projection(run);
-            let ours = rebuild(run);
-            let (took, (_, count)) = seconds(|| of_columns(&by_hand));
-            (ours, count as f64 / took)
-        })
-        .collect();
+    let ours = || {
+        lose_projection(run);
+        [rebuild(run)]
+    };
+    let columns = || {
+        let (took, (_, count)) = seconds(|| of_columns(&by_hand));
+        [count as f64 / took]
+    };
+    let [compared] = alternating(rounds, ours, columns);
     Row::compared(
         7,
         what,
         "typed columns, fold",
         Unit::Rate,
-        Compared::of(&pairs),
+        compared,
         Reach::Told,
     )
 }

@@ -39,14 +39,19 @@ pub(super) fn damaged(
 pub(super) trait Columns {
     fn value(&self, column: usize) -> Result<ValueRef<'_>>;
 
+    fn value_or_null(&self, column: usize) -> Result<Option<ValueRef<'_>>> {
+        let value = self.value(column)?;
+        Ok((value != ValueRef::Null).then_some(value))
+    }
+
     fn text(&self, column: usize) -> Result<&str> {
         text(self.value(column)?, column)
     }
 
     fn text_or_null(&self, column: usize) -> Result<Option<&str>> {
-        let value = self.value(column)?;
-        let is_there = value != ValueRef::Null;
-        is_there.then(|| text(value, column)).transpose()
+        self.value_or_null(column)?
+            .map(|value| text(value, column))
+            .transpose()
     }
 
     fn id<T>(&self, column: usize, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T> {
@@ -69,10 +74,9 @@ pub(super) trait Columns {
         like: Option<&T>,
         new: impl Fn(&str) -> Result<T, IdError>,
     ) -> Result<Option<T>> {
-        let value = self.value(column)?;
-        let is_there = value != ValueRef::Null;
-        let id = is_there.then(|| same_or_new(value, column, like, new));
-        id.transpose()
+        self.value_or_null(column)?
+            .map(|value| same_or_new(value, column, like, new))
+            .transpose()
     }
 
     fn id_or_null<T>(
